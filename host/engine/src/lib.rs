@@ -1,1 +1,17 @@
-//! See ARCHITECTURE.md.
+//! Turns a [`BuildRequest`] into an image in the store.
+//!
+//! The engine walks the graph that `plan` made: for each step it computes the cache key on the host, asks the
+//! store, and makes the layer only on a miss. COPY, ADD and WORKDIR are made here as data; the first RUN that
+//! misses boots the VM. It never prints, reads the environment or exits: what happens is told as [`Event`]s.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod event;
+mod request;
+
+pub use error::{BuildError, Cause, FailureKind, RunFailure};
+pub use event::{Event, Events, OutputStream, StepHead, StepId};
+pub use request::{
+    BuildRequest, Cancel, DockerfileSource, ExtraHost, NamedContext, Secret, VmSettings,
+};

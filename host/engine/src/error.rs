@@ -1,0 +1,119 @@
+//! How a build fails: what went wrong, where in the Dockerfile, whose matter it is, and what may help.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Who can mend a failure; the command line makes its exit code of this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The Dockerfile, the context or a command in it: exit code 1.
+    Build,
+    /// Flags or configuration: exit code 2.
+    Usage,
+    /// The machine: no hypervisor, disk, network, credentials: exit code 3.
+    Host,
+    /// The user stopped it: exit code 130.
+    Interrupted,
+}
+
+/// A failed build.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct BuildError {
+    /// What went wrong.
+    #[source]
+    pub cause: Cause,
+    /// Bytes of the Dockerfile that are to blame.
+    pub span: Option<Range<usize>>,
+    /// What the user may do about it.
+    pub hint: Option<String>,
+}
+
+/// The reasons for which a build can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The Dockerfile does not parse.
+    #[error("{0}")]
+    Parse(#[source] Box<kiln_dockerfile::ParseError>),
+    /// The Dockerfile parses and does not make sense.
+    #[error("{0}")]
+    Plan(#[source] Box<kiln_plan::PlanError>),
+    /// A RUN ended with something other than 0. The log has all of its output.
+    #[error("process \"{command}\" did not complete successfully: {outcome}")]
+    RunFailed {
+        /// The command as it was run.
+        command: String,
+        /// Exit code or signal, in words.
+        outcome: RunFailure,
+        /// The last of its output.
+        tail: Vec<u8>,
+        /// Where all of its output is kept.
+        log: Option<PathBuf>,
+    },
+    /// A COPY, ADD or WORKDIR cannot be done.
+    #[error("{0}")]
+    Copy(#[source] kiln_rootfs::Error),
+    /// The context cannot be read.
+    #[error("{0}")]
+    Context(#[source] kiln_context::Error),
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[source] kiln_store::Error),
+    /// The VM could not be started or died.
+    #[error("{0}")]
+    Vm(#[source] kiln_vmm::Error),
+    /// The agent refused, broke its protocol or is gone.
+    #[error("{0}")]
+    Agent(#[source] kiln_agent_client::Error),
+    /// A secret that is required was not given.
+    #[error("secret `{id}` is required and was not given")]
+    SecretMissing {
+        /// Its id.
+        id: String,
+    },
+    /// Something that the Dockerfile asks for and this version does not do.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What it is, as the user wrote it.
+        what: String,
+    },
+    /// An image that a FROM, COPY --from or mount names is not in the store.
+    #[error("image `{name}` is not in the local store")]
+    ImageMissing {
+        /// The name as written.
+        name: String,
+    },
+    /// The build was stopped.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// How a RUN ended that did not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunFailure {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl std::fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code: {code}"),
+            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+        }
+    }
+}
+
+impl BuildError {
+    /// Whose matter the failure is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match &self.cause {
+            Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
+            Cause::Interrupted => FailureKind::Interrupted,
+            _ => FailureKind::Build,
+        }
+    }
+}
