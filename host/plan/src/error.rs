@@ -1,0 +1,166 @@
+//! Why a Dockerfile cannot be planned, each with the place to point at.
+
+use kiln_dockerfile::{ParseError, Span, mount::MountError, words::ExpandError};
+
+/// A build that cannot be planned.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
+pub struct PlanError {
+    /// The place to point at; `None` when the request, not the Dockerfile, is at fault.
+    pub span: Option<Span>,
+    /// What is wrong.
+    #[source]
+    pub kind: PlanErrorKind,
+    /// What could be meant, when something known is close.
+    pub hint: Option<String>,
+}
+
+/// The closed set of reasons.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanErrorKind {
+    /// ARG alone.
+    #[error("the Dockerfile has no stages to build")]
+    NoStages,
+    /// An instruction other than ARG above the first FROM.
+    #[error("no build stage in current context")]
+    NoStageYet,
+    /// FROM with nothing left after expansion.
+    #[error("base name `{word}` should not be blank")]
+    BlankBase {
+        /// As written.
+        word: String,
+    },
+    /// `--target` names no stage.
+    #[error("target stage `{name}` could not be found")]
+    UnknownTarget {
+        /// As given.
+        name: String,
+    },
+    /// `--from` with a number that no earlier stage has.
+    #[error("invalid stage index {index}")]
+    StageIndex {
+        /// As written.
+        index: String,
+    },
+    /// `--from` names this or a later stage.
+    #[error("cannot copy from stage `{name}`, it needs to be defined before the current stage")]
+    StageNotYetDefined {
+        /// As written.
+        name: String,
+    },
+    /// Stages that need each other.
+    #[error("circular dependency detected on stage: {name}")]
+    Circular {
+        /// One of them.
+        name: String,
+    },
+    /// `--from=$X`
+    #[error("variable expansion is not supported for --from, define a stage with FROM and an ARG of the global scope")]
+    FromVariable,
+    /// The base image is nowhere.
+    #[error("image `{name}` not found")]
+    ImageNotFound {
+        /// The image.
+        name: String,
+    },
+    /// The base image could not be asked for.
+    #[error(transparent)]
+    Resolve(#[from] crate::graph::ResolveError),
+    /// A name that is no image reference.
+    #[error("invalid image name `{name}`")]
+    InvalidImageName {
+        /// As expanded.
+        name: String,
+    },
+    /// `--platform` that does not parse.
+    #[error("invalid platform `{value}`")]
+    InvalidPlatform {
+        /// As expanded.
+        value: String,
+    },
+    /// A word could not be expanded.
+    #[error("failed to process `{word}`")]
+    Expand {
+        /// As written.
+        word: String,
+        /// Why.
+        #[source]
+        source: ExpandError,
+    },
+    /// An invalid `--mount`.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// An ONBUILD trigger of the base that does not parse.
+    #[error("in the base's ONBUILD trigger `{trigger}`")]
+    Trigger {
+        /// The trigger.
+        trigger: String,
+        /// Why.
+        #[source]
+        source: ParseError,
+    },
+    /// An ONBUILD trigger that holds more or less than one instruction.
+    #[error("the base's ONBUILD trigger `{trigger}` is not a single instruction")]
+    TriggerCount {
+        /// The trigger.
+        trigger: String,
+    },
+    /// EXPOSE with something that is no port.
+    #[error("invalid port `{value}`")]
+    InvalidPort {
+        /// As expanded.
+        value: String,
+    },
+    /// STOPSIGNAL with something that is no signal.
+    #[error("invalid signal `{value}`")]
+    InvalidSignal {
+        /// As expanded.
+        value: String,
+    },
+    /// VOLUME with an empty path.
+    #[error("VOLUME specified can not be an empty string")]
+    EmptyVolume,
+    /// ENV or LABEL with an empty name after expansion.
+    #[error("{instruction} names can not be blank")]
+    BlankName {
+        /// The instruction.
+        instruction: &'static str,
+    },
+    /// `--checksum` that is no digest.
+    #[error("invalid checksum `{value}`")]
+    InvalidChecksum {
+        /// As expanded.
+        value: String,
+    },
+    /// `--checksum` with a source that has none.
+    #[error("checksum can't be specified for `{source_text}`: only for HTTP(S) and Git sources")]
+    ChecksumSource {
+        /// The source.
+        source_text: String,
+    },
+    /// `--checksum` with several sources.
+    #[error("checksum can't be specified for multiple sources")]
+    ChecksumManySources,
+    /// Several sources and a destination that is not written as a directory.
+    #[error("when using {instruction} with more than one source file, the destination must be a directory and end with a /")]
+    DestinationNotDirectory {
+        /// The instruction.
+        instruction: &'static str,
+    },
+    /// `--chmod` that is neither octal nor symbolic.
+    #[error("invalid chmod parameter: `{value}`")]
+    InvalidChmod {
+        /// As expanded.
+        value: String,
+    },
+    /// RUN with a heredoc and the JSON form.
+    #[error("a heredoc cannot be given to a RUN in JSON form")]
+    HeredocInExec,
+    /// More stages or triggers than the planner accepts.
+    #[error("more than {limit} steps")]
+    TooManySteps {
+        /// The bound.
+        limit: usize,
+    },
+}
