@@ -1,1 +1,7 @@
-//! See ARCHITECTURE.md.
+//! What differs by operating system and is not a virtual machine.
+//!
+//! Everything here is a portable function over an OS-specific body, so that no other crate needs
+//! `cfg(target_os)`. It must not know what Kiln is or does.
+
+pub mod local_socket;
+pub mod process;
