@@ -1,1 +1,22 @@
-//! See ARCHITECTURE.md.
+//! OCI images as data: digests, image configs, manifests, names, compression and archives.
+//!
+//! Owns the formats that images travel in. It must not touch the store, the network or the terminal;
+//! archives are read from a file the caller opened and written to any writer. Everything that is parsed
+//! here may come from a stranger: lengths, depths and counts are bounded and nothing panics.
+#![forbid(unsafe_code)]
+
+mod config;
+mod digest;
+mod layer_id;
+mod manifest;
+mod name;
+mod platform;
+mod runtime_config;
+
+pub use config::{ConfigError, History, ImageConfig, MAX_CONFIG_LEN, RootFs};
+pub use digest::{Digest, DigestError, Hasher};
+pub use layer_id::{ChainId, DiffId};
+pub use manifest::{Descriptor, ImageIndex, Manifest, media_type};
+pub use name::{ImageName, NameError};
+pub use platform::{Platform, PlatformError};
+pub use runtime_config::{ContainerConfig, Healthcheck};
