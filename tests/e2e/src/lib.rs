@@ -1,1 +1,14 @@
-//! See ARCHITECTURE.md.
+//! End-to-end tests of `kiln`: the real binary, a real VM, real peers.
+//!
+//! [`TestEnvironment`] gives each test its own data directory and a cleared environment. The binary and the VM
+//! image come from `cargo xtask test`, which builds them and says where they are.
+
+mod bases;
+mod environment;
+mod peers;
+mod tree;
+
+pub use bases::{busybox_rootfs, debian_rootfs};
+pub use environment::{Finished, TestEnvironment, project_dir, skip_unless};
+pub use peers::{buildah_build, buildah_tree, umoci_tree};
+pub use tree::{Difference, Node, compare_trees, read_tree};
