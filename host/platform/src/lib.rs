@@ -5,3 +5,4 @@
 
 pub mod local_socket;
 pub mod process;
+pub mod sparse;
