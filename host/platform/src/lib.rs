@@ -3,6 +3,14 @@
 //! Everything here is a portable function over an OS-specific body, so that no other crate needs
 //! `cfg(target_os)`. It must not know what Kiln is or does.
 
+pub mod dirs;
+pub mod disk_space;
+pub mod durable;
+pub mod file_lock;
+pub mod holes;
 pub mod local_socket;
 pub mod process;
 pub mod sparse;
+
+pub use dirs::data_dir;
+pub use file_lock::FileLock;

@@ -2,7 +2,10 @@
 //!
 //! Owns what differs by OS about process groups and parent death. Starting, feeding and reaping the
 //! child stays with the caller.
-#![expect(unsafe_code, reason = "`pre_exec` is the only way to ask for the parent-death signal")]
+#![expect(
+    unsafe_code,
+    reason = "`pre_exec` is the only way to ask for the parent-death signal"
+)]
 
 use std::process::Command;
 

@@ -50,7 +50,11 @@ mod imp {
 
     pub(super) fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
         let mut source = File::open(from)?;
-        let mut target = File::options().read(true).write(true).create_new(true).open(to)?;
+        let mut target = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(to)?;
         if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
             return Ok(());
         }

@@ -1,0 +1,15 @@
+//! Directories that only their owner may enter.
+
+use std::io;
+use std::path::Path;
+
+/// Makes the directory `path`, which must not exist, accessible to this user only.
+pub fn create(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
