@@ -9,6 +9,7 @@ pub mod durable;
 pub mod file_lock;
 pub mod holes;
 pub mod local_socket;
+pub mod private_dir;
 pub mod process;
 pub mod sparse;
 
