@@ -33,11 +33,11 @@ pub struct BuildError {
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// The Dockerfile does not parse.
-    #[error("{0}")]
-    Parse(#[source] Box<kiln_dockerfile::ParseError>),
+    #[error(transparent)]
+    Parse(Box<kiln_dockerfile::ParseError>),
     /// The Dockerfile parses and does not make sense.
-    #[error("{0}")]
-    Plan(#[source] Box<kiln_plan::PlanError>),
+    #[error(transparent)]
+    Plan(Box<kiln_plan::PlanError>),
     /// A RUN ended with something other than 0. The log has all of its output.
     #[error("process \"{command}\" did not complete successfully: {outcome}")]
     RunFailed {
@@ -51,20 +51,32 @@ pub enum Cause {
         log: Option<PathBuf>,
     },
     /// A COPY, ADD or WORKDIR cannot be done.
-    #[error("{0}")]
-    Copy(#[source] kiln_rootfs::Error),
+    #[error(transparent)]
+    Copy(#[from] kiln_rootfs::Error),
     /// The context cannot be read.
-    #[error("{0}")]
-    Context(#[source] kiln_context::Error),
+    #[error(transparent)]
+    Context(#[from] kiln_context::Error),
     /// The store failed.
-    #[error("{0}")]
-    Store(#[source] kiln_store::Error),
+    #[error(transparent)]
+    Store(#[from] kiln_store::Error),
     /// The VM could not be started or died.
-    #[error("{0}")]
-    Vm(#[source] kiln_vmm::Error),
+    #[error(transparent)]
+    Vm(#[from] kiln_vmm::VmError),
+    /// `--vmm` names nothing that this program has.
+    #[error(transparent)]
+    Backend(kiln_vmm::config::UnknownBackend),
+    /// A stream to the guest cannot be used.
+    #[error("cannot use the stream to the guest")]
+    GuestStream(#[source] std::io::Error),
+    /// The host gives no random bytes.
+    #[error("cannot get random bytes for the guest")]
+    Entropy(#[source] getrandom::Error),
+    /// A RUN was reached without a VM.
+    #[error("the VM is not running")]
+    NotBooted,
     /// The agent refused, broke its protocol or is gone.
-    #[error("{0}")]
-    Agent(#[source] kiln_agent_client::Error),
+    #[error(transparent)]
+    Agent(#[from] kiln_agent_client::Error),
     /// A secret that is required was not given.
     #[error("secret `{id}` is required and was not given")]
     SecretMissing {
@@ -89,12 +101,14 @@ pub enum Cause {
 }
 
 /// How a RUN ended that did not end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunFailure {
     /// It exited with this code.
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// It was never started.
+    NotStarted(kiln_protocol::Failure),
 }
 
 impl std::fmt::Display for RunFailure {
@@ -102,6 +116,7 @@ impl std::fmt::Display for RunFailure {
         match self {
             Self::Code(code) => write!(f, "exit code: {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::NotStarted(failure) => write!(f, "could not start: {failure}"),
         }
     }
 }

@@ -1,0 +1,323 @@
+//! The VM of one build: booted at the first RUN that needs it, gone with the build.
+//!
+//! Knows which layers the guest has already, and in which form: files of the share, or the upper directory that
+//! an earlier RUN of this VM left. Must not decide what is run; only `run` and `run_image` do.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use kiln_agent_client::{AgentClient, LayerPart, OutputStream as AgentOutput, RunOutcome, Terms};
+use kiln_oci::DiffId;
+use kiln_protocol::{LowerRef, RunId, RunSpec};
+use kiln_store::{LayerRecord, Store};
+use kiln_vmm::{GuestStream, Vm, VmConfig, VmImage};
+
+use crate::error::Cause;
+use crate::event::OutputStream;
+use crate::request::{Cancel, VmSettings};
+
+/// How long a guest may take to say hello. Under emulation on a busy machine a boot takes seconds.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the guest may take to open the connection of a layer.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often a wait looks whether the build was cancelled.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// How long a RUN that was asked to stop may take before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Largest tar of one RUN's changes. Beyond it a guest is broken or hostile: the scratch disk is no larger.
+const MAX_LAYER_BYTES: u64 = 64 << 30;
+
+/// Largest write of the guest: our vsock device takes packets in any number of descriptors.
+const WRITE_LIMIT: u32 = 256 << 10;
+
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// The VM of a build, running or not.
+pub struct Session<'a> {
+    store: &'a Store,
+    settings: &'a VmSettings,
+    cancel: &'a Cancel,
+    guest: Option<Guest>,
+    last_run: u32,
+}
+
+struct Guest {
+    vm: Vm,
+    agent: AgentClient,
+    shared: HashSet<DiffId>,
+    uppers: HashMap<DiffId, RunId>,
+}
+
+/// What a boot gave.
+pub struct Booted {
+    /// Name of the back-end.
+    pub backend: &'static str,
+    /// Time from the start to the agent's Hello.
+    pub elapsed: Duration,
+}
+
+impl<'a> Session<'a> {
+    /// A session whose VM is not started yet.
+    pub fn new(store: &'a Store, settings: &'a VmSettings, cancel: &'a Cancel) -> Self {
+        Self {
+            store,
+            settings,
+            cancel,
+            guest: None,
+            last_run: 0,
+        }
+    }
+
+    /// Whether the VM was started.
+    pub fn started(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    /// Starts the VM and waits for its agent. Does nothing when it runs already.
+    pub fn boot(&mut self) -> Result<Option<Booted>, Cause> {
+        if self.guest.is_some() {
+            return Ok(None);
+        }
+        let start = Instant::now();
+        let image = VmImage::find(&self.settings.image_dirs).map_err(kiln_vmm::VmError::from)?;
+        image
+            .check_protocol(kiln_protocol::VERSION)
+            .map_err(kiln_vmm::VmError::from)?;
+        let mut vm = Vm::start(&self.config(image)?)?;
+        let control = accept(&mut vm, self.cancel, BOOT_TIMEOUT)?;
+        let writer = control.try_clone().map_err(Cause::GuestStream)?;
+        let agent = AgentClient::handshake(control, writer, terms(&vm)?)?;
+        let backend = vm.backend().name();
+        self.guest = Some(Guest {
+            vm,
+            agent,
+            shared: HashSet::new(),
+            uppers: HashMap::new(),
+        });
+        Ok(Some(Booted {
+            backend,
+            elapsed: start.elapsed(),
+        }))
+    }
+
+    fn config(&self, image: VmImage) -> Result<VmConfig, Cause> {
+        let mut config = VmConfig::new(
+            image,
+            self.store.run_dir()?,
+            self.settings.helper_exe.clone(),
+        );
+        config.memory_mib = self.settings.memory_mib;
+        if let Some(cpus) = self.settings.cpus {
+            config.cpus = cpus;
+        }
+        config.backend = match &self.settings.backend {
+            Some(name) => Some(name.parse().map_err(Cause::Backend)?),
+            None => None,
+        };
+        config.cache_dir = Some(self.store.cache_dir()?);
+        Ok(config)
+    }
+
+    /// The next number of a run.
+    pub fn next_run(&mut self) -> RunId {
+        self.last_run += 1;
+        RunId(self.last_run)
+    }
+
+    /// Makes the layers visible to the guest and says how it finds each. The VM must be running.
+    pub fn lowers(&mut self, layers: &[DiffId]) -> Result<Vec<LowerRef>, Cause> {
+        let store = self.store;
+        let guest = self.guest()?;
+        let missing: Vec<LayerRecord> = layers
+            .iter()
+            .filter(|layer| !guest.uppers.contains_key(layer) && !guest.shared.contains(layer))
+            .map(|layer| store.layer(*layer))
+            .collect::<Result<_, _>>()?;
+        for layer in missing {
+            let name = share_name(layer.diff_id);
+            guest.vm.share_files(&[
+                (&format!("{name}.tar"), &layer.tar_path),
+                (&format!("{name}.erofs"), &layer.index_path),
+            ])?;
+            guest.shared.insert(layer.diff_id);
+        }
+        Ok(layers
+            .iter()
+            .map(|layer| match guest.uppers.get(layer) {
+                Some(run) => LowerRef::Upper { run: *run },
+                None => LowerRef::Share {
+                    name: share_name(*layer),
+                },
+            })
+            .collect())
+    }
+
+    /// Runs a command to its end, or until the build is cancelled.
+    pub fn run(
+        &mut self,
+        spec: &RunSpec,
+        on_output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<RunOutcome, Cause> {
+        let cancel = self.cancel;
+        let guest = self.guest()?;
+        let agent = &guest.agent;
+        let (done, finished) = std::sync::mpsc::channel::<()>();
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(move || stop_when_cancelled(agent, spec.run, cancel, &finished));
+            let outcome = agent.run(spec, &mut |stream, bytes| {
+                let stream = match stream {
+                    AgentOutput::Stdout => OutputStream::Stdout,
+                    AgentOutput::Stderr => OutputStream::Stderr,
+                };
+                on_output(stream, bytes);
+            });
+            drop(done);
+            outcome
+        });
+        if cancel.is_cancelled() {
+            return Err(Cause::Interrupted);
+        }
+        outcome.map_err(|error| guest.lost(error))
+    }
+
+    /// Takes the changes of a run into the store. Later runs of this VM stand on them where they are.
+    pub fn commit(&mut self, run: RunId) -> Result<LayerRecord, Cause> {
+        let (store, cancel) = (self.store, self.cancel);
+        let guest = self.guest()?;
+        let layer = guest.receive(run, store, cancel)?;
+        guest.uppers.entry(layer.diff_id).or_insert(run);
+        Ok(layer)
+    }
+
+    /// Frees the changes of a run that nothing will stand on.
+    pub fn discard(&mut self, run: RunId) {
+        if let Some(guest) = &self.guest {
+            // A guest that is gone has freed everything.
+            let _ = guest.agent.discard(run);
+        }
+    }
+
+    /// Ends the VM, if there is one, and waits until nothing of it is left.
+    pub fn stop(&mut self) -> Result<(), Cause> {
+        match self.guest.take() {
+            Some(guest) => Ok(guest.vm.stop()?),
+            None => Ok(()),
+        }
+    }
+
+    fn guest(&mut self) -> Result<&mut Guest, Cause> {
+        self.guest.as_mut().ok_or(Cause::NotBooted)
+    }
+}
+
+impl Guest {
+    fn receive(&mut self, run: RunId, store: &Store, cancel: &Cancel) -> Result<LayerRecord, Cause> {
+        let vm = &mut self.vm;
+        let mut refused = None;
+        let stream = self.agent.commit(run, MAX_LAYER_BYTES, || {
+            accept(vm, cancel, COMMIT_TIMEOUT).map_err(|cause| {
+                refused = Some(cause);
+                std::io::ErrorKind::NotConnected.into()
+            })
+        });
+        let mut stream = match (stream, refused) {
+            (_, Some(cause)) => return Err(cause),
+            (Err(error), None) => return Err(self.lost(error)),
+            (Ok(stream), None) => stream,
+        };
+        let mut sink = store.begin_ingest(kiln_layer::Limits::default())?;
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Cause::Interrupted);
+            }
+            match stream.next_part() {
+                Ok(LayerPart::Data(bytes)) => sink.write(bytes)?,
+                Ok(LayerPart::Zeros(count)) => sink.write_zeros(count)?,
+                Ok(LayerPart::End(_)) => return Ok(sink.finish(None)?),
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
+    }
+
+    /// A broken connection to the agent is the VM's end, if the VM has ended: that says more.
+    fn lost(&mut self, error: kiln_agent_client::Error) -> Cause {
+        if !error.is_connection_lost() {
+            return error.into();
+        }
+        match self.vm.accept(Duration::from_millis(500)) {
+            Err(ended @ kiln_vmm::VmError::Exited { .. }) => ended.into(),
+            _ => error.into(),
+        }
+    }
+}
+
+/// The name of a layer's pair of files in the share, without their endings.
+fn share_name(layer: DiffId) -> String {
+    layer.0.hex()
+}
+
+fn terms(vm: &Vm) -> Result<Terms, Cause> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let mut entropy = vec![0; 32];
+    getrandom::fill(&mut entropy).map_err(Cause::Entropy)?;
+    Ok(Terms {
+        time_ns: now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok()),
+        entropy,
+        write_limit: WRITE_LIMIT,
+        ..Terms::new(vm.token())
+    })
+}
+
+/// Waits for the guest's next stream, looking for a cancelled build meanwhile.
+fn accept(vm: &mut Vm, cancel: &Cancel, timeout: Duration) -> Result<GuestStream, Cause> {
+    let end = Instant::now() + timeout;
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Cause::Interrupted);
+        }
+        match vm.accept(CANCEL_POLL) {
+            Err(kiln_vmm::VmError::Timeout { .. }) if Instant::now() < end => {}
+            Err(kiln_vmm::VmError::Timeout { console, .. }) => {
+                return Err(kiln_vmm::VmError::Timeout {
+                    waited: timeout,
+                    console,
+                }
+                .into());
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Stops a run when the build is cancelled: asks first, kills later. Ends when `finished` closes.
+fn stop_when_cancelled(
+    agent: &AgentClient,
+    run: RunId,
+    cancel: &Cancel,
+    finished: &std::sync::mpsc::Receiver<()>,
+) {
+    let mut asked: Option<Instant> = None;
+    let mut killed = false;
+    while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = finished.recv_timeout(CANCEL_POLL) {
+        if !cancel.is_cancelled() {
+            continue;
+        }
+        // An agent that is gone has no run left to stop.
+        match asked {
+            None => {
+                let _ = agent.signal(run, SIGTERM);
+                asked = Some(Instant::now());
+            }
+            Some(since) if !killed && since.elapsed() > STOP_GRACE => {
+                let _ = agent.signal(run, SIGKILL);
+                killed = true;
+            }
+            Some(_) => {}
+        }
+    }
+}
