@@ -109,6 +109,8 @@ pub struct From {
     pub platform: Option<Word>,
     /// Image or stage name.
     pub image: Word,
+    /// The word `AS` as written.
+    pub as_word: Option<Word>,
     /// Stage name as written; compare with [`From::stage_name`].
     pub name: Option<Word>,
 }

@@ -225,10 +225,16 @@ pub enum ParseErrorKind {
         /// What was given.
         value: String,
     },
-    /// `--chmod` and the like with an empty value.
-    #[error("`{value}` is no command for ONBUILD")]
-    EmptyTrigger {
-        /// As written.
-        value: String,
+    /// An ONBUILD trigger of an image that holds none or several instructions.
+    #[error("a trigger must be a single instruction")]
+    NotOneInstruction,
+    /// More `<<NAME` than the parser accepts.
+    #[error("more than {limit} heredocs in one instruction")]
+    TooManyHeredocs {
+        /// The bound.
+        limit: usize,
     },
+    /// VOLUME with an empty path.
+    #[error("VOLUME specified can not be an empty string")]
+    EmptyVolume,
 }

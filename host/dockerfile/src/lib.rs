@@ -12,12 +12,22 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod directives;
+mod duration;
 mod error;
+mod heredoc;
+pub mod hint;
+mod instruction;
+mod json;
+mod lines;
 pub mod lint;
 pub mod mount;
+mod parser;
 mod source;
+pub mod syntax;
 pub mod words;
 
 pub use ast::Dockerfile;
 pub use error::{ParseError, ParseErrorKind};
+pub use parser::{MAX_INSTRUCTIONS, MAX_SIZE, parse, parse_trigger, statements};
 pub use source::{Position, Source, Span};

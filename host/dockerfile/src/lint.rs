@@ -1,5 +1,6 @@
 //! Lint rules as data, and what they found. Names and meanings are those of `docker build --check`.
 
+use crate::ast::{From, Instruction, InstructionKind, KeyValue};
 use crate::source::Span;
 
 /// A rule of the linter.
@@ -62,4 +63,64 @@ pub struct Warning {
     pub span: Span,
     /// What to show.
     pub message: String,
+}
+
+/// The findings that need nothing but the instruction itself.
+pub(crate) fn check(instructions: &[Instruction]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    instructions
+        .iter()
+        .for_each(|instruction| check_one(instruction, &mut warnings));
+    warnings
+}
+
+fn check_one(instruction: &Instruction, warnings: &mut Vec<Warning>) {
+    let mut warn = |rule, span, message| {
+        warnings.push(Warning {
+            rule,
+            span,
+            message,
+        })
+    };
+    match &instruction.kind {
+        InstructionKind::From(from) => check_from(instruction, from, &mut warn),
+        InstructionKind::Env(pairs) | InstructionKind::Label(pairs) => {
+            for KeyValue { key, value, .. } in pairs.iter().filter(|pair| pair.legacy) {
+                let keyword = instruction.keyword.text.to_uppercase();
+                let message = format!(
+                    "`{keyword} key=value` should be used instead of `{keyword} key value`"
+                );
+                warn(Rule::LegacyKeyValueFormat, key.span.to(value.span), message);
+            }
+        }
+        InstructionKind::Maintainer(_) => {
+            let message =
+                "MAINTAINER is deprecated, use a label such as org.opencontainers.image.authors";
+            warn(
+                Rule::MaintainerDeprecated,
+                instruction.span,
+                message.to_owned(),
+            );
+        }
+        InstructionKind::OnBuild(trigger) => check_one(&trigger.instruction, warnings),
+        _ => {}
+    }
+}
+
+fn check_from(instruction: &Instruction, from: &From, warn: &mut impl FnMut(Rule, Span, String)) {
+    let Some(name) = &from.name else { return };
+    if name.text.chars().any(char::is_uppercase) {
+        let message = format!("stage name `{}` should be lowercase", name.text);
+        warn(Rule::StageNameCasing, name.span, message);
+    }
+    let is_upper = |text: &str| !text.chars().any(char::is_lowercase);
+    if let Some(word) = &from.as_word
+        && is_upper(&word.text) != is_upper(&instruction.keyword.text)
+    {
+        let message = format!(
+            "`{}` and `{}` are in different case",
+            word.text, instruction.keyword.text
+        );
+        warn(Rule::FromAsCasing, word.span, message);
+    }
 }

@@ -43,6 +43,7 @@ pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<u32>,
+    lossy: bool,
 }
 
 impl Source {
@@ -58,7 +59,23 @@ impl Source {
             name: name.into(),
             text,
             line_starts,
+            lossy: false,
         }
+    }
+
+    /// Wraps bytes as they were read. Those that are no UTF-8 become U+FFFD; the parser accepts that in comments.
+    #[must_use]
+    pub fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let lossy = matches!(text, std::borrow::Cow::Owned(_));
+        Self {
+            lossy,
+            ..Self::new(name, text)
+        }
+    }
+
+    pub(crate) fn was_lossy(&self) -> bool {
+        self.lossy
     }
 
     /// What messages call this file.

@@ -20,7 +20,11 @@ pub(super) fn run(rules: &Expander, word: &str, variables: &dyn Variables) -> Re
         found: Expansion::default(),
     };
     let (text, words) = lexer.until(None)?;
-    Ok(Expansion { text, words, ..lexer.found })
+    Ok(Expansion {
+        text,
+        words,
+        ..lexer.found
+    })
 }
 
 struct Lexer<'a> {
@@ -72,7 +76,11 @@ impl Output {
     }
 
     fn check(&self) -> Result<()> {
-        if self.text.len() > MAX_LEN { Err(ExpandError::TooLong) } else { Ok(()) }
+        if self.text.len() > MAX_LEN {
+            Err(ExpandError::TooLong)
+        } else {
+            Ok(())
+        }
     }
 
     fn finish(mut self) -> (String, Vec<String>) {
@@ -124,7 +132,11 @@ impl Lexer<'_> {
         self.quote(&mut text);
         loop {
             match self.input.peek() {
-                None => return Err(ExpandError::UnterminatedQuote { quote: "single-quote" }),
+                None => {
+                    return Err(ExpandError::UnterminatedQuote {
+                        quote: "single-quote",
+                    });
+                }
                 Some('\'') => {
                     self.quote(&mut text);
                     return Ok(text);
@@ -142,7 +154,11 @@ impl Lexer<'_> {
         self.quote(&mut text);
         loop {
             match self.input.peek().copied() {
-                None => return Err(ExpandError::UnterminatedQuote { quote: "double-quote" }),
+                None => {
+                    return Err(ExpandError::UnterminatedQuote {
+                        quote: "double-quote",
+                    });
+                }
                 Some('"') => {
                     self.quote(&mut text);
                     return Ok(text);
@@ -226,7 +242,9 @@ impl Lexer<'_> {
                 self.modified(&name, modifier, true)
             }
             Some(ch @ ('+' | '-' | '?' | '#' | '%')) => self.modified(&name, Some(ch), false),
-            Some(ch) => Err(ExpandError::UnsupportedModifier { modifier: ch.to_string() }),
+            Some(ch) => Err(ExpandError::UnsupportedModifier {
+                modifier: ch.to_string(),
+            }),
             None => Err(ExpandError::UnterminatedSubstitution { missing: '}' }),
         }
     }
@@ -242,7 +260,9 @@ impl Lexer<'_> {
         if self.rules.keep_unset && value.is_none() {
             return Ok(format!("${{{name}{}{word}}}", written()));
         }
-        let given = value.as_ref().is_some_and(|value| !colon || !value.is_empty());
+        let given = value
+            .as_ref()
+            .is_some_and(|value| !colon || !value.is_empty());
         match modifier {
             '-' if given => Ok(value.unwrap_or_default()),
             '-' => Ok(word),
@@ -251,7 +271,9 @@ impl Lexer<'_> {
             '?' if given => Ok(value.unwrap_or_default()),
             '?' => Err(required(name, word, value.is_none())),
             '#' | '%' => trim(&value.unwrap_or_default(), modifier, &word),
-            _ => Err(ExpandError::UnsupportedModifier { modifier: written() }),
+            _ => Err(ExpandError::UnsupportedModifier {
+                modifier: written(),
+            }),
         }
     }
 
@@ -262,7 +284,9 @@ impl Lexer<'_> {
         let replacement = self.argument('}', true)?;
         match self.lookup(name) {
             None if self.rules.keep_unset => Ok(format!("${{{name}/{pattern}/{replacement}}}")),
-            value => Pattern::parse(&pattern)?.replace(&value.unwrap_or_default(), &replacement, every),
+            value => {
+                Pattern::parse(&pattern)?.replace(&value.unwrap_or_default(), &replacement, every)
+            }
         }
     }
 
@@ -276,7 +300,9 @@ impl Lexer<'_> {
     /// A name: digits, or one special character, or letters, digits and underscores.
     fn name(&mut self) -> String {
         let mut name = String::new();
-        let Some(&first) = self.input.peek() else { return name };
+        let Some(&first) = self.input.peek() else {
+            return name;
+        };
         if first.is_numeric() {
             while let Some(digit) = self.input.next_if(|ch| ch.is_numeric()) {
                 name.push(digit);
@@ -293,16 +319,31 @@ impl Lexer<'_> {
 
     fn lookup(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name).map(str::to_owned);
-        let names = if value.is_some() { &mut self.found.matched } else { &mut self.found.unmatched };
+        let names = if value.is_some() {
+            &mut self.found.matched
+        } else {
+            &mut self.found.unmatched
+        };
         names.insert(name.to_owned());
         value
     }
 }
 
 fn required(name: &str, word: String, unset: bool) -> ExpandError {
-    let reason = if unset { "is not allowed to be unset" } else { "is not allowed to be empty" };
-    let message = if word.is_empty() { reason.to_owned() } else { word };
-    ExpandError::Required { name: name.to_owned(), message }
+    let reason = if unset {
+        "is not allowed to be unset"
+    } else {
+        "is not allowed to be empty"
+    };
+    let message = if word.is_empty() {
+        reason.to_owned()
+    } else {
+        word
+    };
+    ExpandError::Required {
+        name: name.to_owned(),
+        message,
+    }
 }
 
 fn trim(value: &str, side: char, word: &str) -> Result<String> {
@@ -311,5 +352,9 @@ fn trim(value: &str, side: char, word: &str) -> Result<String> {
         None => (false, word),
     };
     let pattern = Pattern::parse(word)?;
-    if side == '#' { pattern.trim_start(value, longest) } else { pattern.trim_end(value, longest) }
+    if side == '#' {
+        pattern.trim_start(value, longest)
+    } else {
+        pattern.trim_end(value, longest)
+    }
 }

@@ -81,13 +81,22 @@ impl Expander {
     /// The rules for instructions in a Dockerfile with this escape character.
     #[must_use]
     pub const fn new(escape: char) -> Self {
-        Self { escape, keep_quotes: false, keep_escapes: false, plain_quotes: false, keep_unset: false }
+        Self {
+            escape,
+            keep_quotes: false,
+            keep_escapes: false,
+            plain_quotes: false,
+            keep_unset: false,
+        }
     }
 
     /// The rules for the body of a heredoc: quotes mean nothing there and the escape is always a backslash.
     #[must_use]
     pub const fn heredoc() -> Self {
-        Self { plain_quotes: true, ..Self::new('\\') }
+        Self {
+            plain_quotes: true,
+            ..Self::new('\\')
+        }
     }
 
     /// Expands `word`.

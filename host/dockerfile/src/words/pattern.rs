@@ -29,7 +29,11 @@ impl Pattern {
                 '?' => Item::AnyOne,
                 '\\' => match chars.next() {
                     Some(escaped @ ('*' | '?' | '\\' | '}' | '/')) => Item::One(escaped),
-                    _ => return Err(ExpandError::InvalidPattern { pattern: text.to_owned() }),
+                    _ => {
+                        return Err(ExpandError::InvalidPattern {
+                            pattern: text.to_owned(),
+                        });
+                    }
                 },
                 ch => Item::One(ch),
             });
@@ -51,7 +55,12 @@ impl Pattern {
     }
 
     /// Replaces the first or every leftmost longest match.
-    pub(super) fn replace(&self, value: &str, with: &str, every: bool) -> Result<String, ExpandError> {
+    pub(super) fn replace(
+        &self,
+        value: &str,
+        with: &str,
+        every: bool,
+    ) -> Result<String, ExpandError> {
         let chars: Vec<char> = value.chars().collect();
         let mut matcher = Matcher::new(&self.items);
         let mut out = String::new();
@@ -85,7 +94,11 @@ impl Pattern {
 }
 
 fn bounded(text: String) -> Result<String, ExpandError> {
-    if text.len() > MAX_LEN { Err(ExpandError::TooLong) } else { Ok(text) }
+    if text.len() > MAX_LEN {
+        Err(ExpandError::TooLong)
+    } else {
+        Ok(text)
+    }
 }
 
 /// Pattern positions reachable so far; `positions[n]` means the first `n` items are matched.
@@ -99,7 +112,12 @@ struct Matcher<'a> {
 impl<'a> Matcher<'a> {
     fn new(items: &'a [Item]) -> Self {
         let width = items.len() + 1;
-        Self { items, positions: vec![false; width], next: vec![false; width], steps: 0 }
+        Self {
+            items,
+            positions: vec![false; width],
+            next: vec![false; width],
+            steps: 0,
+        }
     }
 
     /// Length of the shortest or longest prefix of `chars` that the whole pattern matches.
@@ -139,7 +157,12 @@ impl<'a> Matcher<'a> {
         }
         self.next.fill(false);
         let mut alive = false;
-        for (index, item) in self.items.iter().enumerate().filter(|(index, _)| self.positions[*index]) {
+        for (index, item) in self
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.positions[*index])
+        {
             let to = match item {
                 Item::One(wanted) if *wanted == ch => index + 1,
                 Item::AnyOne if ch != '\n' => index + 1,

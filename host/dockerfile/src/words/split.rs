@@ -36,7 +36,11 @@ mod tests {
     #[test]
     fn quotes_and_escapes_keep_words_together() {
         let text = r#"cat <<"A B" a\ b 'c d'e"#;
-        let words: Vec<_> = split_raw(text, '\\').unwrap().into_iter().map(|range| &text[range]).collect();
+        let words: Vec<_> = split_raw(text, '\\')
+            .unwrap()
+            .into_iter()
+            .map(|range| &text[range])
+            .collect();
         assert_eq!(words, ["cat", r#"<<"A B""#, r"a\ b", "'c d'e"]);
         assert_eq!(split_raw("a 'b", '\\'), None);
     }

@@ -1,8 +1,15 @@
 //! `RUN --mount=…`: the flag as written, and its typed meaning once variables are expanded.
 //!
-//! BuildKit expands each value on its own after splitting the flag as CSV, so a value with commas cannot add options.
+//! The flag is split as CSV first and each value expanded on its own, so a value with commas cannot add options.
+
+mod csv;
+mod error;
+mod resolve;
 
 use crate::ast::Word;
+use crate::words::ExpandError;
+
+pub use error::MountError;
 
 /// A `--mount` flag as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +18,49 @@ pub struct MountFlag {
     pub text: Word,
     /// `key[=value]`, split, keys in lower case, values unexpanded.
     pub options: Vec<MountOption>,
+}
+
+impl MountFlag {
+    /// Splits a flag's value. Only what can be said without variables is checked.
+    pub(crate) fn parse(text: Word) -> Result<Self, MountError> {
+        let fields = csv::fields(&text.text).ok_or_else(|| MountError::Csv {
+            text: text.text.clone(),
+        })?;
+        let options: Vec<MountOption> = fields.into_iter().map(MountOption::parse).collect();
+        let from = options
+            .iter()
+            .find(|option| option.key == "from")
+            .and_then(|option| option.value.as_ref());
+        match from {
+            Some(value) if has_variable(value) => Err(MountError::FromVariable {
+                value: value.clone(),
+            }),
+            _ => Ok(Self { text, options }),
+        }
+    }
+
+    /// What the mount copies from or stands on, known without variables: a stage, image or named context.
+    #[must_use]
+    pub fn from(&self) -> Option<&str> {
+        let option = self.options.iter().rfind(|option| option.key == "from")?;
+        option.value.as_deref().filter(|value| !value.is_empty())
+    }
+
+    /// Expands the values and says what they mean together.
+    ///
+    /// # Errors
+    /// When a value does not expand, or the options do not fit each other.
+    pub fn resolve(
+        &self,
+        expand: &mut dyn FnMut(&str) -> Result<String, ExpandError>,
+    ) -> Result<Mount, MountError> {
+        resolve::resolve(&self.options, expand)
+    }
+}
+
+/// True for a `$` with anything after it.
+fn has_variable(value: &str) -> bool {
+    value.find('$').is_some_and(|at| at + 1 < value.len())
 }
 
 /// One `key[=value]` of a mount.
@@ -22,12 +72,27 @@ pub struct MountOption {
     pub value: Option<String>,
 }
 
+impl MountOption {
+    fn parse(field: String) -> Self {
+        match field.split_once('=') {
+            Some((key, value)) => Self {
+                key: key.to_lowercase(),
+                value: Some(value.to_owned()),
+            },
+            None => Self {
+                key: field.to_lowercase(),
+                value: None,
+            },
+        }
+    }
+}
+
 /// A mount with everything known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mount {
     /// What is mounted.
     pub kind: MountKind,
-    /// Where, not yet joined with the working directory; `None` for a secret or ssh socket at its default place.
+    /// Where, not yet joined with the working directory; `None` where the option was not given.
     pub target: Option<String>,
     /// Writes are refused.
     pub read_only: bool,
@@ -45,8 +110,8 @@ pub enum MountKind {
     },
     /// A directory kept between builds.
     Cache {
-        /// Which one; the target path when not given.
-        id: String,
+        /// Which one; `None` means the target path.
+        id: Option<String>,
         /// Initial content: stage, image or named context.
         from: Option<String>,
         /// Path inside of `from`.
@@ -71,7 +136,7 @@ pub enum MountKind {
         id: String,
         /// Fail when it is not given.
         required: bool,
-        /// Put it into this variable; with `target` unset there is no file.
+        /// Put it into this variable; there is no file then, unless `target` is given.
         env: Option<String>,
         /// Mode, 0400 when not given.
         mode: Option<u32>,
@@ -105,76 +170,4 @@ pub enum Sharing {
     Private,
     /// One after the other.
     Locked,
-}
-
-/// What can be wrong with a mount.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MountError {
-    /// A type that does not exist.
-    #[error("unsupported mount type `{kind}`")]
-    UnsupportedType {
-        /// As written.
-        kind: String,
-    },
-    /// A key that does not exist.
-    #[error("unexpected key `{key}` in `{field}`")]
-    UnexpectedKey {
-        /// The key.
-        key: String,
-        /// The whole field.
-        field: String,
-    },
-    /// A key that this type does not take.
-    #[error("unexpected key `{key}` for mount type `{kind}`")]
-    KeyNotForType {
-        /// The key.
-        key: String,
-        /// The mount type.
-        kind: &'static str,
-    },
-    /// A key without its value.
-    #[error("missing value for mount option `{key}`")]
-    MissingValue {
-        /// The key.
-        key: String,
-    },
-    /// A value that does not parse.
-    #[error("invalid value for `{key}`: {value}")]
-    InvalidValue {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-    },
-    /// Quotes that do not match.
-    #[error("failed to parse `{text}` as comma-separated values")]
-    Csv {
-        /// The flag's value.
-        text: String,
-    },
-    /// `from=$X`
-    #[error("`{value}` doesn't support variable expansion, define alias stage instead")]
-    FromVariable {
-        /// As written.
-        value: String,
-    },
-    /// No target where one is needed.
-    #[error("target is required for {kind} mounts")]
-    TargetRequired {
-        /// The mount type.
-        kind: &'static str,
-    },
-    /// A secret without id, target and source.
-    #[error("one of source, target required")]
-    SecretWithoutName,
-    /// A variable of the value could not be expanded.
-    #[error("in mount option `{key}`")]
-    Expand {
-        /// The key.
-        key: String,
-        /// Why.
-        #[source]
-        source: crate::words::ExpandError,
-    },
 }

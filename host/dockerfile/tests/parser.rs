@@ -1,0 +1,145 @@
+//! The parser against the recorded trees.
+
+mod corpus;
+
+use kiln_dockerfile::ast::Word;
+use kiln_dockerfile::syntax::{Arguments, Statement};
+use kiln_dockerfile::{Source, parse, statements};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Cases whose recorded tree is not followed, with the reason.
+const KNOWN_DIFFERENCES: [(&str, &str); 0] = [];
+
+fn source(path: &Path) -> Source {
+    Source::from_bytes("Dockerfile", &fs::read(path).unwrap())
+}
+
+fn cases(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_recorded_tree_agrees() {
+    let Some(folder) = corpus::folder("parser/testfiles") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    let cases = cases(&folder);
+    assert!(cases.len() >= 30);
+    for case in cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        if let Some((_, reason)) = KNOWN_DIFFERENCES.iter().find(|(known, _)| *known == name) {
+            println!("known difference {name}: {reason}");
+            continue;
+        }
+        let expected = fs::read_to_string(case.join("result")).unwrap();
+        let got = match statements(&source(&case.join("Dockerfile"))) {
+            Ok(statements) => statements
+                .iter()
+                .map(|statement| format!("({})\n", dump(statement)))
+                .collect(),
+            Err(error) => error.to_string(),
+        };
+        if got.trim() != expected.trim() {
+            wrong.push(format!("== {name}\n-- got\n{got}\n-- expected\n{expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_recorded_mistake_is_refused() {
+    let Some(folder) = corpus::folder("parser/testfiles-negative") else {
+        return;
+    };
+    for case in cases(&folder) {
+        assert!(
+            statements(&source(&case.join("Dockerfile"))).is_err(),
+            "{}",
+            case.display()
+        );
+    }
+}
+
+#[test]
+fn instructions_know_their_lines() {
+    let Some(folder) = corpus::folder("parser/testfile-line") else {
+        return;
+    };
+    let source = source(&folder.join("Dockerfile"));
+    let dockerfile = parse(&source).unwrap();
+    let lines: Vec<_> = dockerfile
+        .instructions
+        .iter()
+        .map(|instruction| source.lines(instruction.span))
+        .collect();
+    assert_eq!(lines, [(5, 5), (11, 12), (17, 31)]);
+}
+
+fn dump(statement: &Statement) -> String {
+    let mut out = statement.keyword.text.to_lowercase();
+    if !statement.flags.is_empty() {
+        let flags: Vec<_> = statement
+            .flags
+            .iter()
+            .map(|flag| quote(&flag.text))
+            .collect();
+        out.push_str(&format!(" [{}]", flags.join(" ")));
+    }
+    out.push_str(&dump_arguments(&statement.arguments));
+    out.trim().to_owned()
+}
+
+fn dump_arguments(arguments: &Arguments) -> String {
+    let words = |words: &[Word]| {
+        words
+            .iter()
+            .map(|word| format!(" {}", quote(&word.text)))
+            .collect::<String>()
+    };
+    match arguments {
+        Arguments::None => String::new(),
+        Arguments::Text(word) => format!(" {}", quote(&word.text)),
+        Arguments::Words(list) | Arguments::Json(list) => words(list),
+        Arguments::Pairs(pairs) => pairs
+            .iter()
+            .map(|pair| {
+                let separator = if pair.legacy { "" } else { "=" };
+                format!(
+                    " {} {} \"{separator}\"",
+                    quote(&pair.key.text),
+                    quote(&pair.value.text)
+                )
+            })
+            .collect(),
+        Arguments::Health(word, command) => {
+            format!(" {}{}", quote(&word.text), dump_arguments(command))
+        }
+        Arguments::Nested(inner) => format!(" ({})", dump(inner)),
+    }
+}
+
+/// As Go's `%q` for text.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for ch in text.chars() {
+        match ch {
+            '"' | '\\' => out.extend(['\\', ch]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ch if (ch as u32) < 0x20 => out.push_str(&format!("\\x{:02x}", ch as u32)),
+            ch => out.push(ch),
+        }
+    }
+    out.push('"');
+    out
+}
