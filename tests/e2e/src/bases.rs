@@ -11,7 +11,8 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// Folders of the small base.
 const BUSYBOX_FOLDERS: &[&str] = &[
-    "bin", "dev", "etc", "home", "proc", "root", "sbin", "sys", "tmp", "usr/bin", "usr/sbin", "var/tmp",
+    "bin", "dev", "etc", "home", "proc", "root", "sbin", "sys", "tmp", "usr/bin", "usr/sbin",
+    "var/tmp",
 ];
 
 /// A root file system with nothing but Debian's static busybox.
@@ -60,7 +61,9 @@ pub fn debian_rootfs() -> PathBuf {
 
 /// Makes `name` with `make` unless it is there.
 fn base(name: &str, make: impl FnOnce(&Path, &Path)) -> PathBuf {
-    let _one = MAKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _one = MAKING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let folder = project_dir().join("target/e2e");
     let tar = folder.join(name);
     if !tar.exists() {
@@ -75,16 +78,29 @@ fn base(name: &str, make: impl FnOnce(&Path, &Path)) -> PathBuf {
 
 fn pack(root: &Path, tar: &Path) {
     run(Command::new("tar")
-        .args(["--numeric-owner", "--sort=name", "--xattrs", "--mtime=@1700000000", "-cf"])
+        .args([
+            "--numeric-owner",
+            "--sort=name",
+            "--xattrs",
+            "--mtime=@1700000000",
+            "-cf",
+        ])
         .arg(tar)
         .arg("-C")
         .arg(root)
-        .args(["--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "."]));
+        .args([
+            "--exclude=./dev/*",
+            "--exclude=./proc/*",
+            "--exclude=./sys/*",
+            ".",
+        ]));
 }
 
 /// Runs a program that must succeed.
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}",

@@ -38,7 +38,12 @@ fn buildah(work: &Path) -> Command {
 ///
 /// # Errors
 /// What buildah printed, when the build failed.
-pub fn buildah_build(context: &Path, base: (&str, &Path), tag: &str, work: &Path) -> Result<(), String> {
+pub fn buildah_build(
+    context: &Path,
+    base: (&str, &Path),
+    tag: &str,
+    work: &Path,
+) -> Result<(), String> {
     let (base_name, rootfs) = base;
     let container = run(buildah(work).args(["from", "scratch"]));
     let container = container.trim();
@@ -51,7 +56,15 @@ pub fn buildah_build(context: &Path, base: (&str, &Path), tag: &str, work: &Path
     ]));
     run(buildah(work).args(["commit", "--rm", container, base_name]));
     let output = buildah(work)
-        .args(["bud", "--isolation", "chroot", "--layers=false", "--pull-never", "-t", tag])
+        .args([
+            "bud",
+            "--isolation",
+            "chroot",
+            "--layers=false",
+            "--pull-never",
+            "-t",
+            tag,
+        ])
         .arg(context)
         .output()
         .map_err(|error| error.to_string())?;

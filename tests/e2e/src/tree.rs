@@ -43,7 +43,12 @@ pub fn read_tree(root: &Path) -> BTreeMap<PathBuf, Node> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(root.join(&folder)).expect("folder is readable") {
             let path = folder.join(entry.expect("entry").file_name());
-            if root.join(&path).symlink_metadata().expect("metadata").is_dir() {
+            if root
+                .join(&path)
+                .symlink_metadata()
+                .expect("metadata")
+                .is_dir()
+            {
                 folders.push(path.clone());
             }
             paths.insert(path);
@@ -81,7 +86,11 @@ fn node(path: &Path, metadata: &std::fs::Metadata) -> Node {
     };
     Node {
         kind,
-        mode: if file_type.is_symlink() { 0 } else { metadata.mode() & 0o7777 },
+        mode: if file_type.is_symlink() {
+            0
+        } else {
+            metadata.mode() & 0o7777
+        },
         uid: metadata.uid(),
         gid: metadata.gid(),
         content,
@@ -106,7 +115,10 @@ pub fn compare_trees(
                 (Some(_), None) => "only on the left".to_owned(),
                 _ => "only on the right".to_owned(),
             };
-            Some(Difference { path: path.clone(), what })
+            Some(Difference {
+                path: path.clone(),
+                what,
+            })
         })
         .collect()
 }
@@ -116,7 +128,11 @@ fn describe(left: &Node, right: &Node) -> Option<String> {
         return None;
     }
     if left.content != right.content {
-        return Some(format!("content of {} and {} bytes", left.content.len(), right.content.len()));
+        return Some(format!(
+            "content of {} and {} bytes",
+            left.content.len(),
+            right.content.len()
+        ));
     }
     let short = |node: &Node| {
         format!(
@@ -139,9 +155,15 @@ mod tests {
             std::fs::write(dir.path().join(side).join("f"), text).unwrap();
         }
         std::fs::write(dir.path().join("b/g"), "").unwrap();
-        let (left, right) = (read_tree(&dir.path().join("a")), read_tree(&dir.path().join("b")));
+        let (left, right) = (
+            read_tree(&dir.path().join("a")),
+            read_tree(&dir.path().join("b")),
+        );
         let differences = compare_trees(&left, &right, |_| false);
-        let paths: Vec<_> = differences.iter().map(|d| d.path.to_str().unwrap()).collect();
+        let paths: Vec<_> = differences
+            .iter()
+            .map(|d| d.path.to_str().unwrap())
+            .collect();
         assert_eq!(paths, ["f", "g"]);
         assert!(compare_trees(&left, &left, |_| false).is_empty());
     }
