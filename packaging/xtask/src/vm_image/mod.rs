@@ -1,0 +1,110 @@
+//! Builds the VM image: kernel, initramfs, scratch-disk template and the manifest that holds their digests.
+//!
+//! ```text
+//! vm-image/recipe.json, config/, patches/ ─┐
+//! kernel source (apt or KILN_LINUX_SOURCE) ─┴► vm-image/out/kernels/<key>/   kept by the key of its inputs
+//! guest-agent/ ─► target/agent/…/kiln-agent ─┐
+//! vm-image/out/kernels/<key>/vmlinux ────────┼► vm-image/out/<arch>/   what kiln boots
+//! mkfs.ext4 ─► scratch.ext4 ─────────────────┘
+//! ```
+//!
+//! Needs no root. The same inputs give the same bytes. A finished image is replaced file by file with renames,
+//! the manifest last, so that a reader never sees half of one.
+
+mod agent;
+mod cpio;
+mod initramfs;
+mod kernel;
+mod recipe;
+mod scratch;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use kiln_vmm::image::{
+    ImageFile, ImageManifest, MANIFEST_FILE, MANIFEST_VERSION, file_digest, scratch_digest,
+};
+
+use crate::error::Error;
+use crate::process::{note, step};
+use crate::project::Project;
+use recipe::Recipe;
+
+const KERNEL: &str = "vmlinux";
+const INITRAMFS: &str = "initramfs.cpio";
+const SCRATCH: &str = "scratch.ext4";
+
+/// Builds what is not there yet and returns the image's folder.
+pub fn build(project: &Project, arch: &str) -> Result<PathBuf, Error> {
+    step(&format!("VM image for {arch}"));
+    let recipe = Recipe::read(&project.vm_image().join("recipe.json"))?;
+    let architecture = recipe.architecture(arch)?;
+    let _lock = lock(project)?;
+    let kernel = kernel::build(project, &recipe.kernel, architecture)?;
+    let agent = agent::build(project, architecture)?;
+    let out = project.vm_image_out(arch);
+    std::fs::create_dir_all(&out).map_err(Error::file("create", &out))?;
+    let staged = Staged { out: &out };
+    staged.put(KERNEL, |path| std::fs::copy(&kernel, path).map(drop).map_err(Error::file("write", path)))?;
+    staged.put(INITRAMFS, |path| initramfs::write(&agent, path))?;
+    staged.put(SCRATCH, |path| scratch::write(&recipe.scratch, path))?;
+    let manifest = manifest(arch, &out)?;
+    staged.put(MANIFEST_FILE, |path| {
+        std::fs::write(path, manifest).map_err(Error::file("write", path))
+    })?;
+    note(&format!("ready in {}", out.display()));
+    Ok(out)
+}
+
+/// Keeps a second build out, and says so while it waits.
+fn lock(project: &Project) -> Result<File, Error> {
+    let folder = project.vm_image().join("out");
+    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    let path = folder.join(".lock");
+    let file = File::create(&path).map_err(Error::file("open", &path))?;
+    if file.try_lock().is_err() {
+        note("waiting for another build of the VM image");
+        file.lock().map_err(Error::file("lock", &path))?;
+    }
+    Ok(file)
+}
+
+/// Files that replace older ones by rename.
+struct Staged<'a> {
+    out: &'a Path,
+}
+
+impl Staged<'_> {
+    fn put(&self, name: &str, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+        let staged = self.out.join(format!("{name}.new"));
+        match std::fs::remove_file(&staged) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file("remove", &staged)(error));
+            }
+            _ => write(&staged)?,
+        }
+        let path = self.out.join(name);
+        std::fs::rename(&staged, &path).map_err(Error::file("replace", &path))
+    }
+}
+
+fn manifest(arch: &str, out: &Path) -> Result<Vec<u8>, Error> {
+    let file = |name: &str, digest: fn(&Path) -> std::io::Result<String>| {
+        let path = out.join(name);
+        let size = path.metadata().map_err(Error::file("read", &path))?.len();
+        let sha256 = digest(&path).map_err(Error::file("read", &path))?;
+        Ok::<_, Error>(ImageFile { file: name.to_owned(), sha256, size })
+    };
+    let manifest = ImageManifest {
+        manifest_version: MANIFEST_VERSION,
+        protocol_version: kiln_protocol::VERSION,
+        arch: arch.to_owned(),
+        kernel: file(KERNEL, file_digest)?,
+        initramfs: file(INITRAMFS, file_digest)?,
+        scratch: file(SCRATCH, scratch_digest)?,
+    };
+    let mut text = serde_json::to_vec_pretty(&manifest)
+        .map_err(|source| Error::Malformed { what: "the manifest".to_owned(), source })?;
+    text.push(b'\n');
+    Ok(text)
+}
