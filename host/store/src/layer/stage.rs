@@ -1,0 +1,115 @@
+//! Staging: a layer's folder before it has its name.
+//!
+//! Invariant: whatever is not committed is removed, by drop or, after a crash, by the next sweep.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_erofs::IndexBuilder;
+
+use crate::error::{Error, IoContext, Result};
+use crate::layer::tar_file::FinishedTar;
+use crate::layout::{INDEX, TAR};
+use crate::lease::{Lease, RunFolder};
+use crate::store::Store;
+
+/// A folder in the process's staging area.
+pub(crate) struct StagedFolder {
+    path: PathBuf,
+    /// The staging area stays as long as something is staged in it.
+    _run: Arc<RunFolder>,
+    /// No layer this one depends on, nor itself once committed, is removed meanwhile.
+    _lease: Lease,
+}
+
+impl StagedFolder {
+    pub fn create(store: &Store) -> Result<StagedFolder> {
+        let run = store.run_folder()?;
+        let path = run.path().join(store.next_staging_name());
+        fs::create_dir(&path).at("create", &path)?;
+        let lease = Lease::shared(store.layout())?;
+        Ok(StagedFolder {
+            path,
+            _run: run,
+            _lease: lease,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn tar(&self) -> PathBuf {
+        self.path.join(TAR)
+    }
+
+    pub fn index(&self) -> PathBuf {
+        self.path.join(INDEX)
+    }
+}
+
+impl Drop for StagedFolder {
+    fn drop(&mut self) {
+        // After a commit there is nothing left here; what cannot be removed now is swept later.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A complete layer that has no name yet.
+pub(crate) struct StagedLayer {
+    pub folder: StagedFolder,
+    pub tar: FinishedTar,
+    pub index: File,
+    pub index_size: u64,
+}
+
+impl StagedLayer {
+    /// Writes the index beside the finished tar.
+    pub fn complete(
+        folder: StagedFolder,
+        tar: FinishedTar,
+        builder: IndexBuilder,
+    ) -> Result<StagedLayer> {
+        let (index, index_size) = write_index(&folder.index(), builder, tar.size)?;
+        Ok(StagedLayer {
+            folder,
+            tar,
+            index,
+            index_size,
+        })
+    }
+}
+
+/// Writes a new index file; gives it back with its length.
+pub(crate) fn write_index(
+    path: &Path,
+    builder: IndexBuilder,
+    tar_size: u64,
+) -> Result<(File, u64)> {
+    let file = File::create_new(path).at("create", path)?;
+    let mut out = BufWriter::with_capacity(256 * 1024, file);
+    match builder.finish(tar_size, &mut out) {
+        Ok(()) => {}
+        Err(error) => return Err(index_error(error, path)),
+    }
+    out.flush().at("write", path)?;
+    let file = out
+        .into_inner()
+        .map_err(|error| Error::io("write", path, error.into_error()))?;
+    let length = file.metadata().at("inspect", path)?.len();
+    Ok((file, length))
+}
+
+/// A full disk is not the layer's fault.
+fn index_error(error: kiln_erofs::Error, path: &Path) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return Error::io("write", path, io.kind().into());
+        }
+        cause = inner.source();
+    }
+    Error::Index(error)
+}
