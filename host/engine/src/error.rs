@@ -52,10 +52,10 @@ pub enum Cause {
     },
     /// A COPY, ADD or WORKDIR cannot be done.
     #[error(transparent)]
-    Copy(#[from] kiln_rootfs::Error),
+    Copy(#[from] kiln_rootfs::CopyError),
     /// The context cannot be read.
     #[error(transparent)]
-    Context(#[from] kiln_context::Error),
+    Context(#[from] kiln_context::ContextError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] kiln_store::Error),
@@ -95,6 +95,30 @@ pub enum Cause {
         /// The name as written.
         name: String,
     },
+    /// Neither the image nor the request names a command.
+    #[error("no command given, and image `{image}` has none")]
+    NoCommand {
+        /// The image.
+        image: String,
+    },
+    /// A URL of an ADD cannot be fetched.
+    #[error("cannot fetch {url}: {reason}")]
+    Fetch {
+        /// The URL.
+        url: String,
+        /// Why, in the words of the transport.
+        reason: String,
+    },
+    /// A fetched file is not what `--checksum` says.
+    #[error("{url} has digest {found}, expected {expected}")]
+    Checksum {
+        /// Where it came from.
+        url: String,
+        /// The digest in the Dockerfile.
+        expected: String,
+        /// The digest of the bytes.
+        found: String,
+    },
     /// The build was stopped.
     #[error("interrupted")]
     Interrupted,
@@ -129,6 +153,16 @@ impl BuildError {
             Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
             Cause::Interrupted => FailureKind::Interrupted,
             _ => FailureKind::Build,
+        }
+    }
+}
+
+impl<T: Into<Cause>> From<T> for BuildError {
+    fn from(cause: T) -> Self {
+        Self {
+            cause: cause.into(),
+            span: None,
+            hint: None,
         }
     }
 }

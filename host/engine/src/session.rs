@@ -230,7 +230,7 @@ impl Guest {
             (Err(error), None) => return Err(self.lost(error)),
             (Ok(stream), None) => stream,
         };
-        let mut sink = store.begin_ingest(kiln_layer::Limits::default())?;
+        let mut sink = store.begin_ingest(kiln_store::IngestLimits::default())?;
         loop {
             if cancel.is_cancelled() {
                 return Err(Cause::Interrupted);

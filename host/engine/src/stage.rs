@@ -1,0 +1,91 @@
+//! What a stage has become so far: its layers and its history.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kiln_oci::{ChainId, DiffId, History, ImageConfig};
+
+/// A stage while it is built, and once it is.
+#[derive(Debug, Clone, Default)]
+pub struct StageState {
+    /// Bottom first.
+    pub layers: Vec<DiffId>,
+    /// One entry an instruction.
+    pub history: Vec<History>,
+    /// When the newest step was done, in seconds since 1970.
+    pub created: i64,
+}
+
+impl StageState {
+    /// A stage that starts from an image.
+    pub fn from_image(config: &ImageConfig) -> Self {
+        Self {
+            layers: config.rootfs.diff_ids.clone(),
+            history: config.history.clone(),
+            created: config.created.as_deref().map_or(0, parse_time),
+        }
+    }
+
+    /// What the layers so far are together; `None` for an empty root.
+    pub fn chain(&self) -> Option<ChainId> {
+        ChainId::of(&self.layers)
+    }
+
+    /// Adds a step's result.
+    pub fn push(&mut self, created_by: &str, layer: Option<DiffId>, created: i64) {
+        self.layers.extend(layer);
+        self.created = created;
+        self.history.push(History {
+            created: Some(format_time(created)),
+            created_by: Some(created_by.to_owned()),
+            comment: Some("kiln".to_owned()),
+            empty_layer: layer.is_none(),
+            ..History::default()
+        });
+    }
+}
+
+/// Seconds since 1970 as RFC 3339. Times outside of what that can say are 1970.
+pub fn format_time(seconds: i64) -> String {
+    let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let time = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// Seconds since 1970 of an RFC 3339 time in UTC; 0 for anything else, since configs come from anywhere.
+fn parse_time(text: &str) -> i64 {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+    humantime::parse_rfc3339(text)
+        .ok()
+        .and_then(seconds)
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .unwrap_or(0)
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_survive_the_round_trip() {
+        assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(parse_time(&format_time(1_700_000_000)), 1_700_000_000);
+        assert_eq!(parse_time("2024-05-01T00:00:00.123456789Z"), 1_714_521_600);
+        assert_eq!(parse_time("yesterday"), 0);
+        assert_eq!(format_time(-5), "1970-01-01T00:00:00Z");
+        assert!(!format_time(i64::MAX).is_empty());
+    }
+
+    #[test]
+    fn step_without_a_layer_is_history_only() {
+        let mut state = StageState::default();
+        state.push("ENV A=b", None, 5);
+        assert!(state.layers.is_empty() && state.chain().is_none());
+        assert!(state.history[0].empty_layer);
+    }
+}
