@@ -147,6 +147,16 @@ pub struct Run {
     pub heredocs: Vec<Heredoc>,
 }
 
+impl Run {
+    /// The heredoc that is the whole command: `RUN <<EOF`. With anything beside it the shell reads the heredocs.
+    #[must_use]
+    pub fn sole_heredoc(&self) -> Option<&Heredoc> {
+        let Command::Shell(word) = &self.command else { return None };
+        let mark = crate::heredoc::mark(word).ok().flatten();
+        mark.and(self.heredocs.first())
+    }
+}
+
 /// A `<<NAME` document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heredoc {

@@ -1,18 +1,54 @@
 //! Why a Dockerfile cannot be planned, each with the place to point at.
 
+use std::error::Error;
+use std::fmt;
+
 use kiln_dockerfile::{ParseError, Span, mount::MountError, words::ExpandError};
 
-/// A build that cannot be planned.
-#[derive(Debug, thiserror::Error)]
-#[error("{kind}")]
+/// A build that cannot be planned. Shown as its kind; the kind's own cause is the cause.
+#[derive(Debug)]
 pub struct PlanError {
     /// The place to point at; `None` when the request, not the Dockerfile, is at fault.
     pub span: Option<Span>,
     /// What is wrong.
-    #[source]
     pub kind: PlanErrorKind,
     /// What could be meant, when something known is close.
     pub hint: Option<String>,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl Error for PlanError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind.source()
+    }
+}
+
+impl PlanError {
+    pub(crate) fn at(span: Span, kind: impl Into<PlanErrorKind>) -> Self {
+        Self {
+            span: Some(span),
+            kind: kind.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn of_request(kind: PlanErrorKind) -> Self {
+        Self {
+            span: None,
+            kind,
+            hint: None,
+        }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
 }
 
 /// The closed set of reasons.
@@ -56,7 +92,9 @@ pub enum PlanErrorKind {
         name: String,
     },
     /// `--from=$X`
-    #[error("variable expansion is not supported for --from, define a stage with FROM and an ARG of the global scope")]
+    #[error(
+        "variable expansion is not supported for --from, define a stage with FROM and an ARG of the global scope"
+    )]
     FromVariable,
     /// The base image is nowhere.
     #[error("image `{name}` not found")]
@@ -100,12 +138,6 @@ pub enum PlanErrorKind {
         #[source]
         source: ParseError,
     },
-    /// An ONBUILD trigger that holds more or less than one instruction.
-    #[error("the base's ONBUILD trigger `{trigger}` is not a single instruction")]
-    TriggerCount {
-        /// The trigger.
-        trigger: String,
-    },
     /// EXPOSE with something that is no port.
     #[error("invalid port `{value}`")]
     InvalidPort {
@@ -121,45 +153,47 @@ pub enum PlanErrorKind {
     /// VOLUME with an empty path.
     #[error("VOLUME specified can not be an empty string")]
     EmptyVolume,
-    /// ENV or LABEL with an empty name after expansion.
-    #[error("{instruction} names can not be blank")]
-    BlankName {
-        /// The instruction.
-        instruction: &'static str,
-    },
     /// `--checksum` that is no digest.
     #[error("invalid checksum `{value}`")]
     InvalidChecksum {
         /// As expanded.
         value: String,
     },
-    /// `--checksum` with a source that has none.
-    #[error("checksum can't be specified for `{source_text}`: only for HTTP(S) and Git sources")]
-    ChecksumSource {
-        /// The source.
-        source_text: String,
+    /// RUN with a heredoc and the JSON form.
+    #[error("a heredoc cannot be given to a RUN in JSON form")]
+    HeredocInExec,
+    /// ENV or LABEL with an empty name after expansion.
+    #[error("{instruction} names can not be blank")]
+    BlankName {
+        /// The instruction.
+        instruction: &'static str,
     },
     /// `--checksum` with several sources.
     #[error("checksum can't be specified for multiple sources")]
     ChecksumManySources,
-    /// Several sources and a destination that is not written as a directory.
-    #[error("when using {instruction} with more than one source file, the destination must be a directory and end with a /")]
-    DestinationNotDirectory {
-        /// The instruction.
-        instruction: &'static str,
-    },
+    /// `--checksum` with a source of the context.
+    #[error("checksum requires HTTP(S) or Git sources")]
+    ChecksumLocal,
+    /// COPY of a URL or git repository.
+    #[error("source can't be a URL for COPY")]
+    CopyFromUrl,
     /// `--chmod` that is neither octal nor symbolic.
-    #[error("invalid chmod parameter: `{value}`")]
+    #[error(
+        "invalid syntax in --chmod=`{value}`: use an octal number up to 7777, or clauses such as u=rwX,go-w"
+    )]
     InvalidChmod {
         /// As expanded.
         value: String,
     },
-    /// RUN with a heredoc and the JSON form.
-    #[error("a heredoc cannot be given to a RUN in JSON form")]
-    HeredocInExec,
-    /// More stages or triggers than the planner accepts.
-    #[error("more than {limit} steps")]
+    /// More steps than the planner accepts.
+    #[error("the build has more than {limit} steps")]
     TooManySteps {
+        /// The bound.
+        limit: usize,
+    },
+    /// More text than the planner accepts.
+    #[error("the environments and commands of all steps together are larger than {limit} bytes")]
+    TooLarge {
         /// The bound.
         limit: usize,
     },

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Dockerfile ─┐
-//! PlanRequest ├─► plan() ─► BuildGraph { stages in build order, each: base + steps + final config }
-//! BaseResolver┘
+//! PlanRequest ├─► stages ─► reach ─► eval ─► BuildGraph { stages in build order: base + steps + final config }
+//! BaseResolver┘   (names)   (needed)  (each instruction)
 //! ```
 //!
 //! Pure: base images come through [`BaseResolver`], nothing is read or executed here. Metadata instructions are
@@ -11,8 +11,16 @@
 
 #![forbid(unsafe_code)]
 
+mod environment;
 mod error;
+mod eval;
+mod globals;
 mod graph;
+mod path;
+mod plan;
+mod reach;
+mod stages;
 
 pub use error::{PlanError, PlanErrorKind};
 pub use graph::*;
+pub use plan::{MAX_STEPS, MAX_TEXT, plan};

@@ -255,7 +255,13 @@ impl Lexer<'_> {
             return Err(ExpandError::UnterminatedSubstitution { missing: '}' });
         };
         let word = self.argument('}', matches!(modifier, '#' | '%'))?;
-        let value = self.lookup(name);
+        let value = match modifier {
+            '-' | '+' | '?' => self.variables.get(name).map(str::to_owned),
+            _ => self.lookup(name),
+        };
+        if value.is_some() {
+            self.found.matched.insert(name.to_owned());
+        }
         let written = || format!("{}{modifier}", if colon { ":" } else { "" });
         if self.rules.keep_unset && value.is_none() {
             return Ok(format!("${{{name}{}{word}}}", written()));

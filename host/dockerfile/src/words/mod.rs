@@ -73,7 +73,7 @@ pub struct Expansion {
     pub words: Vec<String>,
     /// Names that were set.
     pub matched: BTreeSet<String>,
-    /// Names that were not.
+    /// Names that were not, where the word has no answer to that: `${x:-y}` has one.
     pub unmatched: BTreeSet<String>,
 }
 
