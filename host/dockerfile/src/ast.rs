@@ -151,7 +151,9 @@ impl Run {
     /// The heredoc that is the whole command: `RUN <<EOF`. With anything beside it the shell reads the heredocs.
     #[must_use]
     pub fn sole_heredoc(&self) -> Option<&Heredoc> {
-        let Command::Shell(word) = &self.command else { return None };
+        let Command::Shell(word) = &self.command else {
+            return None;
+        };
         let mark = crate::heredoc::mark(word).ok().flatten();
         mark.and(self.heredocs.first())
     }

@@ -15,7 +15,7 @@ pub(crate) enum Json {
     /// An array with something else than strings.
     NotStrings,
     /// Strings, each with its byte range in the text, quotes included.
-    Strings(Vec<(String, Range<usize>)>),
+    Strings(Vec<Item>),
 }
 
 /// Reads `text` as a JSON array of strings.
@@ -33,6 +33,9 @@ pub(crate) fn string_array(text: &str) -> Json {
         _ => Json::Not,
     }
 }
+
+/// A string and its byte range.
+type Item = (String, Range<usize>);
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -63,7 +66,7 @@ impl Reader<'_> {
     }
 
     /// The outer array; items that are not strings are `None`.
-    fn array(&mut self) -> Option<Vec<Option<(String, Range<usize>)>>> {
+    fn array(&mut self) -> Option<Vec<Option<Item>>> {
         let mut items = Vec::new();
         self.take(b'[')?;
         if self.take(b']').is_some() {

@@ -141,10 +141,7 @@ fn names_that_were_asked_for_are_reported() {
     let env = variables(&[("a", "1")]);
     let expansion = Expander::new('\\').expand("$a $b ${c:-x}", &env).unwrap();
     assert_eq!(expansion.matched.into_iter().collect::<Vec<_>>(), ["a"]);
-    assert_eq!(
-        expansion.unmatched.into_iter().collect::<Vec<_>>(),
-        ["b"]
-    );
+    assert_eq!(expansion.unmatched.into_iter().collect::<Vec<_>>(), ["b"]);
 }
 
 #[test]

@@ -15,6 +15,15 @@ pub(crate) fn join(dir: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// As [`join`] for WORKDIR: a slash at the end of `path` is kept, as BuildKit keeps it in the config.
+pub(crate) fn join_workdir(dir: &str, path: &str) -> String {
+    let mut joined = join(dir, path);
+    if path.ends_with('/') && !joined.ends_with('/') {
+        joined.push('/');
+    }
+    joined
+}
+
 /// As [`join`], but what is written as a directory (`x/`, `x/.`, `.`, nothing) keeps a slash at its end.
 pub(crate) fn join_destination(dir: &str, path: &str) -> String {
     let directory = matches!(path, "" | ".") || path.ends_with('/') || path.ends_with("/.");

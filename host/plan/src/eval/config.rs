@@ -84,9 +84,9 @@ impl Evaluator<'_> {
             self.warn(Rule::WorkdirRelativePath, word.span, message);
         }
         state.workdir_set = true;
-        let path = path::join(state.workdir(), &written);
-        state.config.working_dir.clone_from(&path);
-        let created_by = format!("WORKDIR {path}");
+        state.config.working_dir = path::join_workdir(state.workdir(), &written);
+        let created_by = format!("WORKDIR {}", state.config.working_dir);
+        let path = state.workdir().to_owned();
         let kind = match path == "/" {
             true => StepKind::Metadata,
             false => StepKind::Workdir(WorkdirStep {

@@ -149,14 +149,11 @@ impl<'a> Evaluator<'a> {
             }
             (DraftBase::Context(name), _) => (
                 Base::NamedContext(name.clone()),
-                State::of_image(&ImageConfig::default(), platform),
+                State::of_nothing(platform),
             ),
             (DraftBase::Scratch | DraftBase::Image(_), _) => {
                 let platform = self.request.platform.clone();
-                (
-                    Base::Scratch,
-                    State::of_image(&ImageConfig::default(), platform),
-                )
+                (Base::Scratch, State::of_nothing(platform))
             }
         }
     }

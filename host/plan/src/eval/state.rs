@@ -31,7 +31,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The start of a stage on an image; an empty config stands for scratch.
+    /// The start of a stage on scratch or on a plain directory: `/` is its working directory, as in BuildKit.
+    pub(crate) fn of_nothing(platform: Platform) -> Self {
+        let mut image = ImageConfig::default();
+        "/".clone_into(&mut image.config.working_dir);
+        Self::of_image(&image, platform)
+    }
+
+    /// The start of a stage on an image.
     pub(crate) fn of_image(image: &ImageConfig, platform: Platform) -> Self {
         let mut state = Self {
             variables: Environment::default(),
@@ -68,7 +75,7 @@ impl State {
             self.variables.set(name, value);
         }
         if !self.config.working_dir.is_empty() {
-            self.config.working_dir = path::join("/", &self.config.working_dir);
+            self.config.working_dir = path::join_workdir("/", &self.config.working_dir);
         }
     }
 
@@ -103,13 +110,10 @@ impl State {
         self.declared.contains(name)
     }
 
-    /// Absolute.
+    /// Absolute and clean.
     pub(crate) fn workdir(&self) -> &str {
-        if self.config.working_dir.is_empty() {
-            "/"
-        } else {
-            &self.config.working_dir
-        }
+        let path = self.config.working_dir.trim_end_matches('/');
+        if path.is_empty() { "/" } else { path }
     }
 
     /// The words before a command given as text.
