@@ -5,18 +5,22 @@
 //! here may come from a stranger: lengths, depths and counts are bounded and nothing panics.
 #![forbid(unsafe_code)]
 
+mod compression;
 mod config;
 mod digest;
 mod layer_id;
 mod manifest;
 mod name;
+mod parallel_gzip;
 mod platform;
 mod runtime_config;
 
+pub use compression::{Compression, decompress};
 pub use config::{ConfigError, History, ImageConfig, MAX_CONFIG_LEN, RootFs};
 pub use digest::{Digest, DigestError, Hasher};
 pub use layer_id::{ChainId, DiffId};
 pub use manifest::{Descriptor, ImageIndex, Manifest, media_type};
 pub use name::{ImageName, NameError};
+pub use parallel_gzip::ParallelGzip;
 pub use platform::{Platform, PlatformError};
 pub use runtime_config::{ContainerConfig, Healthcheck};
