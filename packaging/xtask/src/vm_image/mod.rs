@@ -15,21 +15,19 @@ mod agent;
 mod cpio;
 mod initramfs;
 mod kernel;
+mod manifest;
 mod recipe;
 mod scratch;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use kiln_vmm::image::{
-    ImageFile, ImageManifest, MANIFEST_FILE, MANIFEST_VERSION, file_digest, scratch_digest,
-};
-
 use crate::error::Error;
 use crate::process::{note, step};
 use crate::project::Project;
 use recipe::Recipe;
 
+const MANIFEST: &str = "manifest.json";
 const KERNEL: &str = "vmlinux";
 const INITRAMFS: &str = "initramfs.cpio";
 const SCRATCH: &str = "scratch.ext4";
@@ -48,8 +46,9 @@ pub fn build(project: &Project, arch: &str) -> Result<PathBuf, Error> {
     staged.put(KERNEL, |path| std::fs::copy(&kernel, path).map(drop).map_err(Error::file("write", path)))?;
     staged.put(INITRAMFS, |path| initramfs::write(&agent, path))?;
     staged.put(SCRATCH, |path| scratch::write(&recipe.scratch, path))?;
-    let manifest = manifest(arch, &out)?;
-    staged.put(MANIFEST_FILE, |path| {
+    let files = manifest::Files { kernel: KERNEL, initramfs: INITRAMFS, scratch: SCRATCH };
+    let manifest = manifest::of(arch, &out, &files)?;
+    staged.put(MANIFEST, |path| {
         std::fs::write(path, manifest).map_err(Error::file("write", path))
     })?;
     note(&format!("ready in {}", out.display()));
@@ -86,25 +85,4 @@ impl Staged<'_> {
         let path = self.out.join(name);
         std::fs::rename(&staged, &path).map_err(Error::file("replace", &path))
     }
-}
-
-fn manifest(arch: &str, out: &Path) -> Result<Vec<u8>, Error> {
-    let file = |name: &str, digest: fn(&Path) -> std::io::Result<String>| {
-        let path = out.join(name);
-        let size = path.metadata().map_err(Error::file("read", &path))?.len();
-        let sha256 = digest(&path).map_err(Error::file("read", &path))?;
-        Ok::<_, Error>(ImageFile { file: name.to_owned(), sha256, size })
-    };
-    let manifest = ImageManifest {
-        manifest_version: MANIFEST_VERSION,
-        protocol_version: kiln_protocol::VERSION,
-        arch: arch.to_owned(),
-        kernel: file(KERNEL, file_digest)?,
-        initramfs: file(INITRAMFS, file_digest)?,
-        scratch: file(SCRATCH, scratch_digest)?,
-    };
-    let mut text = serde_json::to_vec_pretty(&manifest)
-        .map_err(|source| Error::Malformed { what: "the manifest".to_owned(), source })?;
-    text.push(b'\n');
-    Ok(text)
 }

@@ -1,0 +1,198 @@
+//! A toolchain that can check any target: a copy of this one beside the standard library's source, which comes
+//! from Debian's package `rust-src` of exactly rustc's version.
+//!
+//! For hosts where rustup has no network. The package is fetched with apt under a configuration of its own, so
+//! that the system's sources stay as they are, and is held to the digest kept in `packaging/cross`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::digest::of_file;
+use crate::error::Error;
+use crate::process::{note, output, run, succeeds};
+use crate::project::Project;
+
+/// The package, pinned.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    /// Version of rustc that it belongs to.
+    rustc: String,
+    /// Suite of Debian that has it.
+    suite: String,
+    /// Version of the package.
+    package_version: String,
+    /// Digest of the package.
+    sha256: String,
+}
+
+/// Where Debian is when the host's own mirror cannot be told.
+const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
+
+/// `cargo` of the copied toolchain, told to build the standard library. The unstable option is allowed in this
+/// child's environment only.
+pub fn cargo(project: &Project, folder: &Path) -> Result<Command, Error> {
+    let pin = read_pin(&project.root.join("packaging/cross/rust-src.json"))?;
+    let version = output(Command::new("rustc").arg("-vV").current_dir(&project.root))?;
+    if release(&version) != Some(&pin.rustc) {
+        return Err(Error::Missing {
+            what: format!("the kept standard library source is for rustc {}, not for the one here", pin.rustc),
+            hint: "use that rustc (rust-toolchain.toml), or renew packaging/cross/rust-src.json".to_owned(),
+        });
+    }
+    let toolchain = folder.join(format!("toolchain-{}", pin.rustc));
+    if !toolchain.is_dir() {
+        let package = fetch(&pin, folder)?;
+        make_toolchain(project, &pin, &package, folder, &toolchain)?;
+    }
+    let bin = toolchain.join("bin");
+    let mut path = bin.clone().into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new(bin.join("cargo"));
+    command
+        .arg("-Zbuild-std=std,panic_abort")
+        .env("PATH", path)
+        .env("RUSTC", bin.join("rustc"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTUP_TOOLCHAIN");
+    Ok(command)
+}
+
+fn read_pin(path: &Path) -> Result<Pin, Error> {
+    let text = std::fs::read(path).map_err(Error::file("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|source| Error::Malformed { what: path.display().to_string(), source })
+}
+
+/// `release:` of `rustc -vV`.
+fn release(version: &str) -> Option<&str> {
+    version.lines().find_map(|line| line.strip_prefix("release: "))
+}
+
+/// Downloads the package, once.
+fn fetch(pin: &Pin, folder: &Path) -> Result<PathBuf, Error> {
+    let apt = folder.join("apt");
+    let lists = apt.join("lists/partial");
+    std::fs::create_dir_all(&lists).map_err(Error::file("create", &lists))?;
+    if let Some(package) = downloaded(&apt, pin)? {
+        return Ok(package);
+    }
+    let mirror = mirror();
+    note(&format!("fetching rust-src {} from {mirror}", pin.package_version));
+    let sources = apt.join("sources.list");
+    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let line = format!("deb [signed-by={keyring}] {mirror} {} main\n", pin.suite);
+    std::fs::write(&sources, line).map_err(Error::file("write", &sources))?;
+    let wanted = format!("rust-src={}", pin.package_version);
+    for words in [&["update", "-qq"][..], &["download", "-qq", &wanted]] {
+        let mut command = Command::new("apt-get");
+        command.current_dir(&apt).args(words);
+        for option in [
+            format!("Dir::Etc::SourceList={}", sources.display()),
+            "Dir::Etc::SourceParts=-".to_owned(),
+            format!("Dir::State::Lists={}", apt.join("lists").display()),
+            format!("Dir::Cache={}", apt.display()),
+            "APT::Sandbox::User=".to_owned(),
+        ] {
+            command.arg("-o").arg(option);
+        }
+        run("fetching rust-src", &mut command)?;
+    }
+    downloaded(&apt, pin)?.ok_or_else(|| Error::Missing {
+        what: "the package rust-src that was fetched is not the one that is pinned".to_owned(),
+        hint: "compare packaging/cross/rust-src.json with the package".to_owned(),
+    })
+}
+
+/// The package with the pinned digest among those that lie in `folder`.
+fn downloaded(folder: &Path, pin: &Pin) -> Result<Option<PathBuf>, Error> {
+    for entry in std::fs::read_dir(folder).map_err(Error::file("list", folder))? {
+        let path = entry.map_err(Error::file("list", folder))?.path();
+        let package = path.extension().is_some_and(|extension| extension == "deb");
+        if package && of_file(&path)? == pin.sha256 {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// The mirror that the host itself uses.
+fn mirror() -> String {
+    let files = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
+    files
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .find_map(|text| mirror_in(&text))
+        .unwrap_or_else(|| DEFAULT_MIRROR.to_owned())
+}
+
+/// The first address of a Debian archive in a list of sources, in either of its two forms.
+fn mirror_in(text: &str) -> Option<String> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"))
+        .flat_map(str::split_whitespace)
+        .map(|word| word.trim_end_matches('/'))
+        .find(|word| word.starts_with("http") && word.ends_with("/debian"))
+        .map(str::to_owned)
+}
+
+fn make_toolchain(
+    project: &Project,
+    pin: &Pin,
+    package: &Path,
+    folder: &Path,
+    toolchain: &Path,
+) -> Result<(), Error> {
+    note("making a toolchain with the standard library's source");
+    let unpacked = folder.join("rust-src");
+    let mut unpack = Command::new("dpkg-deb");
+    run("unpacking rust-src", unpack.arg("-x").arg(package).arg(&unpacked))?;
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&project.root))?;
+    let sysroot = PathBuf::from(sysroot.trim());
+    let staged = toolchain.with_extension("new");
+    run("rm", Command::new("rm").arg("-rf").arg(&staged))?;
+    let source = staged.join("lib/rustlib/src/rust");
+    std::fs::create_dir_all(&staged).map_err(Error::file("create", &staged))?;
+    for part in ["bin", "lib"] {
+        // Hard links where both lie on one file system. Symbolic ones would not do: rustc follows its own.
+        let from = sysroot.join(part);
+        if !succeeds(Command::new("cp").arg("-al").arg(&from).arg(&staged)) {
+            run("copying the toolchain", Command::new("cp").arg("-a").arg(&from).arg(&staged))?;
+        }
+    }
+    std::fs::create_dir_all(&source).map_err(Error::file("create", &source))?;
+    let library = unpacked.join(format!("usr/src/rustc-{}/library", pin.rustc));
+    run("cp", Command::new("cp").arg("-a").arg(&library).arg(&source))?;
+    run("rm", Command::new("rm").arg("-rf").arg(&unpacked))?;
+    // Another process may have been quicker; its result is the same.
+    if !toolchain.is_dir() {
+        std::fs::rename(&staged, toolchain).map_err(Error::file("create", toolchain))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirror_is_read_from_both_forms_of_sources() {
+        let old = "# x\ndeb [arch=amd64] http://mirror.example/debian/ bookworm main\n";
+        assert_eq!(mirror_in(old).as_deref(), Some("http://mirror.example/debian"));
+        let new = "Types: deb\nURIs: https://deb.debian.org/debian\nSuites: trixie\n";
+        assert_eq!(mirror_in(new).as_deref(), Some("https://deb.debian.org/debian"));
+        assert_eq!(mirror_in("deb http://x/debian-security bookworm\n"), None);
+    }
+
+    #[test]
+    fn pin_belongs_to_the_toolchain_of_the_checkout() {
+        let root = Project::find().root;
+        let pin = read_pin(&root.join("packaging/cross/rust-src.json")).unwrap();
+        let toolchain = std::fs::read_to_string(root.join("rust-toolchain.toml")).unwrap();
+        assert!(toolchain.contains(&format!("\"{}\"", pin.rustc)));
+    }
+}
