@@ -5,6 +5,7 @@
 //! here may come from a stranger: lengths, depths and counts are bounded and nothing panics.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod compression;
 mod config;
 mod digest;
