@@ -106,7 +106,7 @@ pub struct Failure {
     pub stage: Stage,
     /// What the kernel said.
     pub errno: Option<i32>,
-    /// What it was done to; bounded and without control characters once it has passed the client.
+    /// What failed, on what and why, in words; bounded and without control characters once it has passed the client.
     pub message: String,
 }
 
@@ -137,11 +137,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(errno) = self.errno {
-            write!(f, " (errno {errno})")?;
-        }
-        Ok(())
+        f.write_str(&self.message)
     }
 }
 

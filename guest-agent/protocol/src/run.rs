@@ -232,7 +232,7 @@ pub struct Limits {
     /// Bytes of `/dev/shm`; none is 64 MiB.
     #[serde(default)]
     pub shm: Option<u64>,
-    /// Open files, soft and hard; none is Docker's 1048576.
+    /// Open files, soft and hard; none is Docker's 1024 and 524288.
     #[serde(default)]
     pub open_files: Option<u64>,
 }

@@ -1,0 +1,157 @@
+//! Layers of the share, each mounted once, on first use.
+//!
+//! A layer is an EROFS index whose data lie in the layer's tar, both files of the share: the kernel reads them as they
+//! are, without a loop device.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use kiln_protocol::{Failure, SHARE_LAYERS, Stage};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
+};
+
+use crate::failure::{OrFail, failure};
+use crate::settings::{Settings, Share};
+
+/// Longest name of a layer: a digest and its algorithm fit.
+const MAX_NAME: usize = 100;
+
+#[derive(Default)]
+struct Mounted {
+    /// Where the share is; known once it was needed.
+    share: Option<PathBuf>,
+    by_name: HashMap<String, PathBuf>,
+}
+
+/// All layers that were mounted.
+pub(crate) struct Layers {
+    source: Share,
+    root: PathBuf,
+    mounted: Mutex<Mounted>,
+}
+
+impl Layers {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            source: settings.share.clone(),
+            root: settings.root.clone(),
+            mounted: Mutex::default(),
+        }
+    }
+
+    /// Where the layer is mounted.
+    pub fn path(&self, name: &str) -> Result<PathBuf, Failure> {
+        check_name(name)?;
+        let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = mounted.by_name.get(name) {
+            return Ok(path.clone());
+        }
+        let share = match &mounted.share {
+            Some(share) => share.clone(),
+            None => mounted.share.insert(self.mount_share()?).clone(),
+        };
+        // Numbered, so that a path is short however many layers a root has.
+        let place = self
+            .root
+            .join("layers")
+            .join(mounted.by_name.len().to_string());
+        let files = share.join(SHARE_LAYERS).join(name);
+        mount_layer(&files, &place)
+            .or_fail(Stage::Layer, || format!("cannot mount layer {name}"))?;
+        mounted.by_name.insert(name.into(), place.clone());
+        Ok(place)
+    }
+
+    /// Mounts the share ahead of need; a failure is told when it is needed.
+    pub fn prepare(&self) {
+        let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
+        if mounted.share.is_none() {
+            mounted.share = self.mount_share().ok();
+        }
+    }
+
+    fn mount_share(&self) -> Result<PathBuf, Failure> {
+        match &self.source {
+            Share::Folder(path) => Ok(path.clone()),
+            Share::Tag(tag) => {
+                let place = self.root.join("share");
+                let what = || format!("cannot mount the share {tag}");
+                std::fs::create_dir_all(&place).or_fail(Stage::Storage, what)?;
+                let flags = MountFlags::RDONLY
+                    | MountFlags::NOSUID
+                    | MountFlags::NODEV
+                    | MountFlags::NOATIME;
+                mount(tag.as_str(), &place, "virtiofs", flags, None)
+                    .or_fail(Stage::Storage, what)?;
+                Ok(place)
+            }
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty()
+        || name.len() > MAX_NAME
+        || name.starts_with('.')
+        || !name.bytes().all(allowed)
+    {
+        return Err(failure(Stage::Request, "malformed name of a layer"));
+    }
+    Ok(())
+}
+
+fn mount_layer(files: &Path, place: &Path) -> Result<(), Errno> {
+    std::fs::create_dir_all(place)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let with = |ending: &str| {
+        let mut path = files.as_os_str().to_owned();
+        path.push(ending);
+        PathBuf::from(path)
+    };
+    let (index, tar) = (with(".erofs"), with(".tar"));
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", &index)?;
+    fsconfig_set_string(&context, "device", &tar)?;
+    fsconfig_set_flag(&context, "ro")?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mounted = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    move_mount(
+        &mounted,
+        "",
+        CWD,
+        place,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_lead_out_of_the_share_are_refused() {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            ".hidden",
+            "a\0",
+            "ü",
+            &"a".repeat(101),
+        ] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["sha256-abc", "a.b_c", &"a".repeat(100)] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+}
