@@ -1,5 +1,11 @@
 //! The parser against the recorded trees.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test reports by panicking and printing"
+)]
+
 mod corpus;
 
 use kiln_dockerfile::ast::Word;

@@ -1,5 +1,11 @@
 //! Expansion against the recorded word cases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test reports by panicking and printing"
+)]
+
 mod corpus;
 
 use kiln_dockerfile::words::{ExpandError, Expander, MAX_LEN, NoVariables};

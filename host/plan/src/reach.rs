@@ -82,7 +82,10 @@ fn resolve_base<'a>(
                 let kind = PlanErrorKind::ImageNotFound { name: name.clone() };
                 PlanError::at(span, kind).with_hint(stages.hint(name))
             })?;
-            let triggers = image_triggers(&config, span)?;
+            let triggers = match draft.replaced {
+                true => Vec::new(),
+                false => image_triggers(&config, span)?,
+            };
             reach.images.insert(stage, config);
             triggers
         }

@@ -27,6 +27,8 @@ pub(crate) struct Draft<'a> {
     /// ONBUILD instructions of the base, found once the stage is known to be needed.
     pub triggers: Vec<Cow<'a, Instruction>>,
     pub body: Vec<&'a Instruction>,
+    /// A named context stands in for the whole stage; its instructions do not count.
+    pub replaced: bool,
 }
 
 /// What a FROM names.
@@ -88,6 +90,7 @@ pub(crate) fn collect<'a>(
             (InstructionKind::From(from), _) => {
                 stages.open(instruction, from, &expander, warnings)?
             }
+            (_, Some(draft)) if draft.replaced => {}
             (_, Some(draft)) => draft.body.push(instruction),
             (InstructionKind::Arg(args), None) => {
                 for arg in args {
@@ -132,10 +135,9 @@ impl<'a> Stages<'a> {
         }
         let platform = self.platform(from, expander)?;
         let name = from.stage_name();
-        let base = match name.as_deref().and_then(|name| self.context(name)) {
-            Some(base) => base,
-            None => self.base(&image),
-        };
+        let replacement = name.as_deref().and_then(|name| self.context(name));
+        let replaced = replacement.is_some();
+        let base = replacement.unwrap_or_else(|| self.base(&image));
         if matches!(base, DraftBase::Image(_)) {
             self.check_name(&base, from.image.span)?;
         }
@@ -153,6 +155,7 @@ impl<'a> Stages<'a> {
             platform,
             triggers,
             body,
+            replaced,
         });
         Ok(())
     }

@@ -1,5 +1,11 @@
 //! Every Dockerfile of the corpus: where the plan alone decides, config and outcome agree with the recording.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test reports by panicking and printing"
+)]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
