@@ -130,7 +130,7 @@ impl FromStr for Platform {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
-        if !parts.iter().all(|part| fits(&part)) {
+        if !parts.iter().all(fits) {
             return Err(malformed());
         }
         let (os, architecture, variant) = match parts[..] {

@@ -25,13 +25,14 @@ use rusqlite::params;
 use crate::database::Column;
 use crate::error::{Error, IoContext, Result};
 use crate::images::ImageId;
-use crate::layer::{index_tar, write_index};
+use crate::layer::{finish_index, index_tar, write_index};
 use crate::lease::Lease;
 use crate::removal::{recorded, remove_tree};
 use crate::store::Store;
 
 /// Threads that hash; more would only make the disk seek.
 const MAX_WORKERS: usize = 4;
+const BUFFER_LEN: usize = 256 * 1024;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -216,7 +217,7 @@ impl Store {
         };
         let size = tar.metadata().at("inspect", &record.tar_path)?.len();
         let mut reader = HashingReader {
-            inner: io::BufReader::with_capacity(256 * 1024, tar),
+            inner: io::BufReader::with_capacity(BUFFER_LEN, &tar),
             hasher: Hasher::new(),
         };
         let built = index_tar(&mut reader, Limits::default());
@@ -225,7 +226,7 @@ impl Store {
             return Ok(LayerState::Damaged);
         }
         let mut index = Vec::new();
-        let Ok(Ok(())) = built.map(|builder| builder.finish(size, &mut index)) else {
+        let Ok(Ok(())) = built.map(|builder| finish_index(builder, &tar, size, &mut index)) else {
             return Ok(LayerState::Damaged);
         };
         let same = fs::read(&record.index_path).is_ok_and(|stored| stored == index);
@@ -241,12 +242,12 @@ impl Store {
         let tar = File::open(&record.tar_path).at("open", &record.tar_path)?;
         let size = tar.metadata().at("inspect", &record.tar_path)?.len();
         let builder = index_tar(
-            io::BufReader::with_capacity(256 * 1024, tar),
+            io::BufReader::with_capacity(BUFFER_LEN, &tar),
             Limits::default(),
         )?;
         let staged = self.tmp_file()?;
         let path = staged.path().with_extension("erofs");
-        let (file, _) = write_index(&path, builder, size)?;
+        let (file, _) = write_index(&path, builder, &tar, size)?;
         file.sync_all().at("sync", &path)?;
         fs::rename(&path, &record.index_path).at("replace", &record.index_path)?;
         self.insert_layer(&self.measure_layer(diff_id)?)?;

@@ -58,9 +58,18 @@ pub enum Error {
     /// A layer's tar is malformed.
     #[error("layer is not a valid tar")]
     Tar(#[source] kiln_layer::TarError),
-    /// A layer's entries do not make a file system, or its stored index is damaged.
+    /// A layer's entries do not make a file system.
     #[error("layer cannot be indexed")]
-    Index(#[source] kiln_erofs::Error),
+    Index(#[source] kiln_erofs::BuildError),
+    /// A stored index is damaged; a check mends it.
+    #[error("index {} is damaged", path.display())]
+    DamagedIndex {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: kiln_erofs::IndexError,
+    },
     /// A layer holds more bytes than allowed.
     #[error("layer is larger than the {limit} bytes allowed")]
     LayerTooLarge {

@@ -10,7 +10,7 @@ use kiln_oci::{DiffId, Digest};
 use rusqlite::{OptionalExtension, params};
 
 use crate::database::{Column, now};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
 use crate::images::ImageId;
 use crate::lease::Lease;
 use crate::removal::remove_tree;
@@ -32,7 +32,7 @@ pub struct PruneOptions {
     pub blobs: bool,
     /// Evict until the store takes no more than so many bytes.
     pub cap: Option<u64>,
-    /// Wait for running builds instead of failing with [`Error::LockBusy`].
+    /// Wait for running builds instead of failing with [`crate::Error::LockBusy`].
     pub wait: bool,
 }
 

@@ -27,7 +27,7 @@ use crate::store::Store;
 pub use ingest::IngestLimits;
 pub(crate) use ingest::index_tar;
 pub use sink::LayerSink;
-pub(crate) use stage::write_index;
+pub(crate) use stage::{finish_index, write_index};
 pub use writer::LayerWriter;
 
 /// A layer in the store.
@@ -98,7 +98,8 @@ impl Store {
         }
         let path = self.layer(diff_id)?.index_path;
         let bytes = std::fs::read(&path).at("read", &path)?;
-        let index = Arc::new(Index::parse(bytes).map_err(Error::Index)?);
+        let index =
+            Arc::new(Index::parse(bytes).map_err(|source| Error::DamagedIndex { path, source })?);
         let mut indexes = self
             .indexes()
             .lock()

@@ -3,11 +3,11 @@
 //! Invariant: whatever is not committed is removed, by drop or, after a crash, by the next sweep.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_erofs::IndexBuilder;
+use kiln_erofs::{BuildError, IndexBuilder};
 
 use crate::error::{Error, IoContext, Result};
 use crate::layer::tar_file::FinishedTar;
@@ -72,7 +72,7 @@ impl StagedLayer {
         tar: FinishedTar,
         builder: IndexBuilder,
     ) -> Result<StagedLayer> {
-        let (index, index_size) = write_index(&folder.index(), builder, tar.size)?;
+        let (index, index_size) = write_index(&folder.index(), builder, &tar.file, tar.size)?;
         Ok(StagedLayer {
             folder,
             tar,
@@ -82,19 +82,16 @@ impl StagedLayer {
     }
 }
 
-/// Writes a new index file; gives it back with its length.
+/// Writes a new index file for a finished tar; gives it back with its length.
 pub(crate) fn write_index(
     path: &Path,
     builder: IndexBuilder,
+    tar: &File,
     tar_size: u64,
 ) -> Result<(File, u64)> {
     let file = File::create_new(path).at("create", path)?;
     let mut out = BufWriter::with_capacity(256 * 1024, file);
-    match builder.finish(tar_size, &mut out) {
-        Ok(()) => {}
-        Err(error) => return Err(index_error(error, path)),
-    }
-    out.flush().at("write", path)?;
+    finish_index(builder, tar, tar_size, &mut out).map_err(|error| index_error(error, path))?;
     let file = out
         .into_inner()
         .map_err(|error| Error::io("write", path, error.into_error()))?;
@@ -102,14 +99,24 @@ pub(crate) fn write_index(
     Ok((file, length))
 }
 
+/// Writes an index to any writer. Data that the index must hold itself are read from the tar again.
+pub(crate) fn finish_index(
+    builder: IndexBuilder,
+    mut tar: &File,
+    tar_size: u64,
+    out: &mut impl Write,
+) -> Result<(), BuildError> {
+    let mut read_at = |offset: u64, buffer: &mut [u8]| {
+        tar.seek(SeekFrom::Start(offset))?;
+        tar.read_exact(buffer)
+    };
+    builder.finish_with_data(tar_size, &mut read_at, out)
+}
+
 /// A full disk is not the layer's fault.
-fn index_error(error: kiln_erofs::Error, path: &Path) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Error::io("write", path, io.kind().into());
-        }
-        cause = inner.source();
+pub(crate) fn index_error(error: BuildError, path: &Path) -> Error {
+    match error {
+        BuildError::Io(error) => Error::io("write", path, error),
+        error => Error::Index(error),
     }
-    Error::Index(error)
 }
