@@ -21,6 +21,7 @@ use std::os::fd::OwnedFd;
 
 use kiln_protocol::{Failure, Network, RunSpec, Security, Stage};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use crate::failure::{OrFail, failure};
@@ -138,12 +139,16 @@ fn set_limits(spec: &RunSpec) -> Result<(), Failure> {
         .limits
         .open_files
         .map_or((1024, 524_288), |files| (files, files));
-    let limit = Rlimit {
-        current: Some(current),
-        maximum: Some(maximum),
+    let limit = |maximum: u64| Rlimit { current: Some(current.min(maximum)), maximum: Some(maximum) };
+    let result = match rustix::process::setrlimit(Resource::Nofile, limit(maximum)) {
+        // Without CAP_SYS_RESOURCE, which a VM's init has, what there is must do.
+        Err(Errno::PERM) => {
+            let inherited = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(maximum);
+            rustix::process::setrlimit(Resource::Nofile, limit(inherited.min(maximum)))
+        }
+        result => result,
     };
-    rustix::process::setrlimit(Resource::Nofile, limit)
-        .or_fail(Stage::Spawn, || "cannot limit the open files".into())
+    result.or_fail(Stage::Spawn, || "cannot limit the open files".into())
 }
 
 /// Stdin is empty; stdout and stderr are the pipes.
