@@ -80,8 +80,11 @@ pub struct Tree {
 
 impl Tree {
     /// The context folder itself.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// The context folder itself.
     pub fn root(&self) -> NodeId {
-        NodeId(0)
+        Tree::ROOT
     }
 
     /// Number of entries that are visible, the root not counted.

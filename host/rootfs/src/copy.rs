@@ -1,0 +1,204 @@
+//! Puts selected files into an image: what lands where, and what it may take the place of.
+//!
+//! The rules are BuildKit's. Folders that are made for the destination are plain; a folder that is copied onto one
+//! that exists gives it its mode and owner, except the outermost, which is left alone. A file replaces a file or a
+//! link, never a folder.
+
+use std::collections::HashMap;
+
+use kiln_context::clean;
+use kiln_layer::{Kind, join, parent};
+
+use crate::archive;
+use crate::chmod::Chmod;
+use crate::content::Content;
+use crate::error::{CopyError, show};
+use crate::owner::Owner;
+use crate::select::{Pick, Selected};
+use crate::source::{SourceNode, SourceTree};
+use crate::staging::{Below, NewDirs, Staging, Standing};
+use crate::stat::Stat;
+
+/// One step's copying: the image so far and the flags.
+pub(crate) struct Copier<'s, 'v> {
+    pub staging: &'s mut Staging<'v>,
+    pub dest: &'s [u8],
+    pub chmod: Option<&'s Chmod>,
+    pub owner: Option<Owner>,
+    pub epoch: Option<i64>,
+    pub scratch: &'s std::path::Path,
+}
+
+/// A file that comes from no tree.
+pub(crate) struct LooseFile {
+    pub name: Vec<u8>,
+    pub stat: Stat,
+    pub content: Content,
+}
+
+/// A folder of the destination and what the image below has there, as the last file found it.
+struct Folder {
+    path: Vec<u8>,
+    below: Below,
+}
+
+impl Copier<'_, '_> {
+    /// Copy what a source selected.
+    pub fn copy(&mut self, selected: &Selected, unpack: bool) -> Result<(), CopyError> {
+        if !selected.stat.is_dir() {
+            let content = match selected.stat.kind {
+                Kind::File { .. } => Some(selected.tree.content(&selected.node)?),
+                _ => None,
+            };
+            let mut stat = selected.stat.clone();
+            stat.xattrs = selected.tree.xattrs(&selected.node, &stat)?;
+            return self.copy_file(&selected.name, stat, content, unpack);
+        }
+        let dest = self.prepare()?;
+        let target = self.staging.resolve(&dest)?.path;
+        match self.staging.lstat(&target)? {
+            Some(stat) if !stat.is_dir() => return Err(CopyError::DirOverFile { path: show(&target) }),
+            Some(_) => {}
+            None => self.make_dirs(&target)?,
+        }
+        self.copy_picks(&selected.tree, &target, &selected.picks)
+    }
+
+    /// Copy a file that comes from no tree.
+    pub fn copy_loose(&mut self, file: LooseFile, unpack: bool) -> Result<(), CopyError> {
+        self.copy_file(&file.name, file.stat, Some(file.content), unpack)
+    }
+
+    fn copy_file(
+        &mut self,
+        name: &[u8],
+        stat: Stat,
+        content: Option<Content>,
+        unpack: bool,
+    ) -> Result<(), CopyError> {
+        if let (true, Some(content)) = (unpack, &content)
+            && archive::is_archive(content)
+        {
+            let dest = self.staging.resolve(&clean(self.dest))?.path;
+            // --chmod does not reach into archives, nor to the folder they go to.
+            let new = NewDirs { mode: 0o755, ..self.new_dirs() };
+            self.staging.make_dirs(&dest, &new)?;
+            let mut unpacker = archive::Unpacker::new(self.staging, &dest, show(name), self.owner, self.epoch);
+            return unpacker.unpack(content, self.scratch);
+        }
+        let stat = Stat { inode: None, ..stat };
+        let dest = self.prepare()?;
+        let mut target = self.staging.resolve(&dest)?.path;
+        if self.staging.lstat(&target)?.is_some_and(|stat| stat.is_dir()) {
+            target = join(&target, name);
+        }
+        let folder = parent(&target).unwrap_or_default().to_vec();
+        self.make_dirs(&folder)?;
+        let below = self.staging.dir_below(&folder)?;
+        self.put_file(&Folder { path: folder, below }, target, stat, content)
+    }
+
+    /// Make the destination's folder, or the destination if it is one by its slash; the clean destination.
+    fn prepare(&mut self) -> Result<Vec<u8>, CopyError> {
+        let end = match self.dest.iter().rposition(|&b| b == b'/') {
+            Some(slash) if slash + 1 == self.dest.len() || &self.dest[slash + 1..] == b"." => self.dest.len(),
+            Some(slash) => slash,
+            None => 0,
+        };
+        let folder = self.staging.resolve(&self.dest[..end])?.path;
+        self.make_dirs(&folder)?;
+        Ok(clean(self.dest))
+    }
+
+    fn make_dirs(&mut self, path: &[u8]) -> Result<(), CopyError> {
+        let new = self.new_dirs();
+        self.staging.make_dirs(path, &new)
+    }
+
+    fn new_dirs(&self) -> NewDirs {
+        NewDirs {
+            mode: Chmod::for_created_dirs(self.chmod),
+            owner: self.owner.unwrap_or_default(),
+            mtime: self.epoch.unwrap_or(0),
+        }
+    }
+
+    fn copy_picks(&mut self, tree: &SourceTree, target: &[u8], picks: &[Pick]) -> Result<(), CopyError> {
+        // Names of one inode stay linked within one source, as they do when BuildKit copies it.
+        let mut inodes: HashMap<(u64, u64), (u64, u64)> = HashMap::new();
+        let mut folder = Folder { path: target.to_vec(), below: self.staging.dir_below(target)? };
+        for pick in picks {
+            let path = join(target, &pick.path);
+            let dir = parent(&path).unwrap_or_default();
+            if dir != folder.path {
+                folder = Folder { path: dir.to_vec(), below: self.staging.dir_below(dir)? };
+            }
+            if pick.stat.is_dir() {
+                self.put_dir(&folder, path, pick)?;
+            } else {
+                let content = match pick.stat.kind {
+                    Kind::File { .. } => Some(tree.content(&pick.node)?),
+                    _ => None,
+                };
+                let mut stat = pick.stat.clone();
+                if content.is_some() {
+                    stat.xattrs = tree.xattrs(&pick.node, &stat)?;
+                    let number = |inode| *inodes.entry(inode).or_insert_with(|| self.staging.new_inode());
+                    stat.inode = stat.inode.map(number);
+                }
+                self.put_file(&folder, path, stat, content)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_dir(&mut self, folder: &Folder, path: Vec<u8>, pick: &Pick) -> Result<(), CopyError> {
+        let standing = self.staging.standing(&folder.below, &path)?;
+        let stat = match standing {
+            Standing::Other => return Err(CopyError::DirOverFile { path: show(&path) }),
+            // Only its mode goes to a folder that is there already, as it is in the source.
+            Standing::Dir if pick.on_the_way => {
+                let old = self.staging.lstat(&path)?.unwrap_or_else(Stat::implied_dir);
+                Stat { mode: pick.stat.mode, ..old }
+            }
+            _ => self.dress(pick.stat.clone()),
+        };
+        self.staging.put(path, stat, None)
+    }
+
+    fn put_file(
+        &mut self,
+        folder: &Folder,
+        path: Vec<u8>,
+        stat: Stat,
+        content: Option<Content>,
+    ) -> Result<(), CopyError> {
+        if self.staging.standing(&folder.below, &path)? == Standing::Dir {
+            return Err(CopyError::FileOverDir { path: show(&path) });
+        }
+        let stat = self.dress(stat);
+        self.staging.put(path, stat, content)
+    }
+
+    /// Apply the flags to a copied file or folder.
+    fn dress(&self, mut stat: Stat) -> Stat {
+        if let Some(owner) = self.owner {
+            (stat.uid, stat.gid) = (owner.uid, owner.gid);
+        }
+        if let (Some(chmod), false) = (self.chmod, matches!(stat.kind, Kind::Symlink { .. })) {
+            stat.mode = chmod.apply(stat.mode, stat.is_dir());
+        }
+        if let Some(epoch) = self.epoch {
+            stat.mtime = stat.mtime.min(epoch);
+        }
+        stat
+    }
+}
+
+/// Whether a node is a file of a context, whose digest takes part in a cache key.
+pub(crate) fn context_file(node: &SourceNode, stat: &Stat) -> Option<kiln_context::NodeId> {
+    match (node, &stat.kind) {
+        (SourceNode::Context(id), Kind::File { .. }) => Some(*id),
+        _ => None,
+    }
+}

@@ -1,0 +1,156 @@
+//! Which files a COPY or ADD takes: patterns, symlinks, `--parents` and `--exclude`, as BuildKit reads them.
+//!
+//! The result says nothing of the destination. A folder gives what it holds, a file gives itself; a pattern that
+//! matches nothing gives nothing, while a plain path has to exist.
+
+use kiln_context::{Glob, clean, has_wildcards};
+use kiln_layer::{file_name, join, whiteout};
+
+use crate::error::{CopyError, show};
+use crate::filter::{Filter, FilterState};
+use crate::resolve::resolve;
+use crate::source::{SourceNode, SourceTree};
+use crate::spec::CopySpec;
+use crate::stat::Stat;
+
+/// One file or folder that a source names.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub tree: SourceTree,
+    pub node: SourceNode,
+    pub stat: Stat,
+    /// Name in a destination folder, if this is no folder itself.
+    pub name: Vec<u8>,
+    /// For a folder: what it holds, folders before their entries.
+    pub picks: Vec<Pick>,
+}
+
+/// Something below a selected folder.
+#[derive(Debug)]
+pub(crate) struct Pick {
+    /// Relative to the selected folder.
+    pub path: Vec<u8>,
+    pub node: SourceNode,
+    pub stat: Stat,
+    /// A folder that is not taken itself and only holds something that is.
+    pub on_the_way: bool,
+}
+
+/// Find what `path` of `tree` names.
+pub(crate) fn select(spec: &CopySpec, tree: &SourceTree, path: &[u8]) -> Result<Vec<Selected>, CopyError> {
+    let (start, pattern) = if spec.parents { split_pivot(path) } else { (path.to_vec(), None) };
+    let rooted = clean(&[b"/", start.as_slice()].concat());
+    let filter = Filter::new(pattern.as_deref(), &spec.excludes)?;
+    if let Some(pattern) = pattern.as_deref().filter(|pattern| !has_wildcards(pattern))
+        && !has_wildcards(&rooted)
+    {
+        find(tree, &clean(&[rooted.as_slice(), b"/", pattern].concat()))?;
+    }
+    let mut selected = Vec::new();
+    for (path, node) in expand(tree, &rooted)? {
+        let stat = tree.stat(&node)?;
+        let name = file_name(&path).to_vec();
+        let mut picks = Vec::new();
+        if stat.is_dir() {
+            let mut walk = Walk { tree, filter: &filter, on_the_way: Vec::new(), picks: &mut picks };
+            walk.folder(&node, b"", &FilterState::default())?;
+        } else if filter.excludes_file(&name) || is_marker(&name) {
+            continue;
+        }
+        selected.push(Selected { tree: tree.clone(), node, stat, name, picks });
+    }
+    Ok(selected)
+}
+
+/// `--parents`: where to start, and the pattern of what to take from there. Without a pattern, everything.
+fn split_pivot(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let pivot = path.windows(3).position(|window| window == b"/./");
+    let (start, pattern) = match pivot {
+        Some(at) => (&path[..at], &path[at + 3..]),
+        None => (&b"/"[..], path),
+    };
+    let pattern = clean(&[b"/", pattern].concat());
+    (start.to_vec(), (pattern.len() > 1).then(|| pattern[1..].to_vec()))
+}
+
+/// The node at a plain path, all symlinks followed.
+fn find(tree: &SourceTree, path: &[u8]) -> Result<SourceNode, CopyError> {
+    resolve(tree, path)?.node.ok_or_else(|| CopyError::NotFound {
+        path: show(path),
+        place: tree.place(),
+        ignored_by: tree.ignored_by(path),
+    })
+}
+
+/// All paths that a rooted, clean path or pattern stands for, in order.
+fn expand(tree: &SourceTree, path: &[u8]) -> Result<Vec<(Vec<u8>, SourceNode)>, CopyError> {
+    let parts: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect();
+    let Some(first) = parts.iter().position(|part| has_wildcards(part)) else {
+        return Ok(vec![(path.to_vec(), find(tree, path)?)]);
+    };
+    let base = [b"/".as_slice(), &parts[..first].join(&b'/')].concat();
+    // A malformed pattern matches nothing, as in Go's walk.
+    let globs: Result<Vec<Glob>, _> = parts[first..].iter().map(|part| Glob::go(part)).collect();
+    let Ok(globs) = globs else { return Ok(Vec::new()) };
+    let mut level = vec![(base.clone(), find(tree, &base)?)];
+    for glob in &globs {
+        let mut next = Vec::new();
+        for (path, node) in level.iter().filter_map(|(path, node)| Some((path, node.as_folder(tree)?))) {
+            for (name, child) in tree.children(node)? {
+                if glob.matches(&name) && !is_marker(&name) {
+                    next.push((join(path.strip_suffix(b"/").unwrap_or(path), &name), child));
+                }
+            }
+        }
+        level = next;
+    }
+    // What matches is looked up anew: a match that is a symlink is followed.
+    level.into_iter().map(|(path, _)| Ok((path.clone(), find(tree, &path)?))).collect()
+}
+
+impl SourceNode {
+    fn as_folder(&self, tree: &SourceTree) -> Option<&SourceNode> {
+        tree.stat(self).is_ok_and(|stat| stat.is_dir()).then_some(self)
+    }
+}
+
+/// A name that layers keep for themselves: such a file cannot be stored.
+fn is_marker(name: &[u8]) -> bool {
+    name.starts_with(whiteout::PREFIX)
+}
+
+struct Walk<'a> {
+    tree: &'a SourceTree,
+    filter: &'a Filter,
+    /// Folders entered but not taken, and not yet in `picks`.
+    on_the_way: Vec<Pick>,
+    picks: &'a mut Vec<Pick>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, dir: &SourceNode, path: &[u8], state: &FilterState) -> Result<(), CopyError> {
+        for (name, node) in self.tree.children(dir)? {
+            if is_marker(&name) {
+                continue;
+            }
+            let stat = self.tree.stat(&node)?;
+            let path = join(path, &name);
+            let is_dir = stat.is_dir();
+            let verdict = self.filter.judge(&path, is_dir, state);
+            let waiting = self.on_the_way.len();
+            if verdict.take {
+                self.picks.append(&mut self.on_the_way);
+                let pick = Pick { path: path.clone(), node: node.clone(), stat, on_the_way: false };
+                self.picks.push(pick);
+            } else if verdict.enter {
+                let pick = Pick { path: path.clone(), node: node.clone(), stat, on_the_way: true };
+                self.on_the_way.push(pick);
+            }
+            if verdict.enter {
+                self.folder(&node, &path, &verdict.state)?;
+                self.on_the_way.truncate(waiting);
+            }
+        }
+        Ok(())
+    }
+}
