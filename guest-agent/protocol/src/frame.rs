@@ -220,7 +220,6 @@ pub fn read_frame<'b>(
     }
     reader.read_exact(&mut bytes[first..]).map_err(truncated)?;
     let header = FrameHeader::decode(bytes)?;
-    buffer.clear();
     buffer.resize(header.len as usize, 0);
     reader.read_exact(buffer).map_err(truncated)?;
     Ok(Frame {
