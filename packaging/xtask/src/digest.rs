@@ -25,7 +25,10 @@ impl Inputs {
 
     /// Adds a file's content.
     pub fn add_file(&mut self, name: &str, path: &Path) -> Result<(), Error> {
-        self.add(name, &std::fs::read(path).map_err(Error::file("read", path))?);
+        self.add(
+            name,
+            &std::fs::read(path).map_err(Error::file("read", path))?,
+        );
         Ok(())
     }
 

@@ -21,7 +21,11 @@ pub enum Error {
     },
     /// A program failed.
     #[error("{what} failed ({status})")]
-    Failed { what: String, status: String, log: Option<PathBuf> },
+    Failed {
+        what: String,
+        status: String,
+        log: Option<PathBuf>,
+    },
     /// A file operation failed.
     #[error("cannot {action} {path}")]
     File {
@@ -49,15 +53,23 @@ impl Error {
     /// An error about a file, from what was being done to it.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File { action, path, source }
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
     }
 
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { hint, .. } => Some(hint.clone()),
-            Self::Start { .. } => Some("`cargo xtask setup` installs what the tasks need".to_owned()),
-            Self::Failed { log: Some(log), .. } => Some(format!("the full log is in {}", log.display())),
+            Self::Start { .. } => {
+                Some("`cargo xtask setup` installs what the tasks need".to_owned())
+            }
+            Self::Failed { log: Some(log), .. } => {
+                Some(format!("the full log is in {}", log.display()))
+            }
             _ => None,
         }
     }

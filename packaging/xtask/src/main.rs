@@ -20,6 +20,7 @@ mod hello;
 mod process;
 mod project;
 mod setup;
+mod tally;
 mod test;
 mod vm_image;
 

@@ -22,7 +22,9 @@ pub fn note(text: &str) {
 
 /// Runs a program whose output goes to the terminal.
 pub fn run(what: &str, command: &mut Command) -> Result<(), Error> {
-    let status = command.status().map_err(|source| start_error(command, source))?;
+    let status = command
+        .status()
+        .map_err(|source| start_error(command, source))?;
     finished(what, status, None)
 }
 
@@ -43,7 +45,9 @@ pub fn run_logged(what: &str, command: &mut Command, log: &Path) -> Result<(), E
         .map_err(|source| start_error(command, source))?;
     let mut told = started;
     loop {
-        let ended = child.try_wait().map_err(|source| start_error(command, source))?;
+        let ended = child
+            .try_wait()
+            .map_err(|source| start_error(command, source))?;
         if let Some(status) = ended {
             if !status.success() {
                 print_tail(log);
@@ -105,11 +109,18 @@ pub fn finished(what: &str, status: ExitStatus, log: Option<&Path>) -> Result<()
         return Ok(());
     }
     let log = log.map(Path::to_owned);
-    Err(Error::Failed { what: what.to_owned(), status: status.to_string(), log })
+    Err(Error::Failed {
+        what: what.to_owned(),
+        status: status.to_string(),
+        log,
+    })
 }
 
 fn start_error(command: &Command, source: std::io::Error) -> Error {
-    Error::Start { program: program_of(command), source }
+    Error::Start {
+        program: program_of(command),
+        source,
+    }
 }
 
 fn program_of(command: &Command) -> String {
@@ -118,7 +129,9 @@ fn program_of(command: &Command) -> String {
 
 /// Prints the last lines of a log, which say why a program failed.
 fn print_tail(log: &Path) {
-    let Ok(bytes) = std::fs::read(log) else { return };
+    let Ok(bytes) = std::fs::read(log) else {
+        return;
+    };
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     for line in &lines[lines.len().saturating_sub(30)..] {

@@ -13,8 +13,13 @@ impl Project {
     /// Finds the checkout.
     pub fn find() -> Self {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.ancestors().nth(2).expect("xtask is two folders deep");
-        Self { root: root.to_owned() }
+        let root = manifest
+            .ancestors()
+            .nth(2)
+            .expect("xtask is two folders deep");
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// What is built; safe to delete.

@@ -106,7 +106,10 @@ fn require_apt() -> Result<(), Error> {
     }
     Err(Error::Missing {
         what: "this host has no apt, so packages cannot be installed for you".to_owned(),
-        hint: format!("install what these Debian packages hold: {}", BUILD_PACKAGES.join(" ")),
+        hint: format!(
+            "install what these Debian packages hold: {}",
+            BUILD_PACKAGES.join(" ")
+        ),
     })
 }
 
@@ -117,22 +120,43 @@ fn missing_packages<'a>(wanted: &[&'a str]) -> Result<Vec<&'a str>, Error> {
         .args(["-W", "-f=${db:Status-Status} ${Package}\n"])
         .args(wanted)
         .output()
-        .map_err(|source| Error::Start { program: "dpkg-query".to_owned(), source })?;
-    Ok(not_installed(wanted, &String::from_utf8_lossy(&listed.stdout)))
+        .map_err(|source| Error::Start {
+            program: "dpkg-query".to_owned(),
+            source,
+        })?;
+    Ok(not_installed(
+        wanted,
+        &String::from_utf8_lossy(&listed.stdout),
+    ))
 }
 
 fn not_installed<'a>(wanted: &[&'a str], listed: &str) -> Vec<&'a str> {
-    let there: Vec<&str> = listed.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
-    wanted.iter().copied().filter(|package| !there.contains(package)).collect()
+    let there: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("installed "))
+        .collect();
+    wanted
+        .iter()
+        .copied()
+        .filter(|package| !there.contains(package))
+        .collect()
 }
 
 fn install(missing: &[&str]) -> Result<(), Error> {
     note(&format!("installing with apt: {}", missing.join(" ")));
-    process::run("apt-get update", as_root(&["apt-get", "update", "-qq"])?.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    process::run(
+        "apt-get update",
+        as_root(&["apt-get", "update", "-qq"])?.env("DEBIAN_FRONTEND", "noninteractive"),
+    )?;
     if missing.contains(&KERNEL_SOURCE) && !apt_knows(KERNEL_SOURCE) {
         return Err(no_kernel_source(Path::new(KERNEL_SOURCE)));
     }
-    let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install"];
+    let mut words = vec![
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+    ];
     words.extend(["-y", "-qq", "--no-install-recommends"]);
     words.extend(missing);
     process::run("apt-get install", &mut as_root(&words)?)
@@ -169,7 +193,9 @@ fn install_cargo_deny(project: &Project) -> Result<(), Error> {
     }
     note("compiling cargo-deny (minutes)");
     let mut cargo = process::cargo();
-    cargo.args(["install", "cargo-deny", "--locked", "--quiet"]).current_dir(&project.root);
+    cargo
+        .args(["install", "cargo-deny", "--locked", "--quiet"])
+        .current_dir(&project.root);
     process::run("cargo install cargo-deny", &mut cargo)
 }
 
@@ -180,6 +206,9 @@ mod tests {
     #[test]
     fn removed_and_unknown_packages_count_as_missing() {
         let listed = "installed flex\nconfig-files bison\n";
-        assert_eq!(not_installed(&["flex", "bison", "bc"], listed), ["bison", "bc"]);
+        assert_eq!(
+            not_installed(&["flex", "bison", "bc"], listed),
+            ["bison", "bc"]
+        );
     }
 }

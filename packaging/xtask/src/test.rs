@@ -1,4 +1,164 @@
-//! Runs the tests.
+//! The task `test`: builds what the tests run, then unit tests, end-to-end tests and the conformance corpus.
+//!
+//! Its last line is plain and always the same: `N passed, N failed, N skipped`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
 use crate::error::Error;
+use crate::process::{cargo, note, run as run_command, step};
 use crate::project::Project;
-pub fn run(_project: &Project, _only: Option<&str>) -> Result<(), Error> { Err(Error::Usage) }
+use crate::setup::{self, Scope};
+use crate::tally::{Harness, Shown, Tally};
+use crate::vm_image;
+
+const PARTS: &str = "unit, e2e, conformance";
+
+/// Runs one part, or all of them.
+pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
+    let parts: &[Part] = match only {
+        None => &[unit, end_to_end, conformance],
+        Some("unit") => &[unit],
+        Some("e2e") => &[end_to_end],
+        Some("conformance") => &[conformance],
+        Some(part) => {
+            return Err(Error::UnknownPart {
+                part: part.to_owned(),
+                known: PARTS,
+            });
+        }
+    };
+    setup::run(project, Scope::Everything)?;
+    vm_image::build(project, std::env::consts::ARCH)?;
+    build_kiln(project)?;
+    let mut total = Tally::default();
+    for part in parts {
+        let started = Instant::now();
+        let tally = part(project)?;
+        note(&format!("{tally} in {} s", started.elapsed().as_secs()));
+        total.add(&tally);
+    }
+    println!("{total}");
+    if total.failed == 0 {
+        return Ok(());
+    }
+    Err(Error::Found {
+        what: format!("{} tests failed", total.failed),
+    })
+}
+
+type Part = fn(&Project) -> Result<Tally, Error>;
+
+/// Builds the program as it is released: tests of the whole and measurements are about that one.
+pub fn build_kiln(project: &Project) -> Result<(), Error> {
+    step("building kiln");
+    let mut build = cargo();
+    build
+        .args(["build", "--locked", "--release", "-p", "kiln"])
+        .current_dir(&project.root);
+    run_command("building kiln", &mut build)
+}
+
+/// A command that tests may start `kiln` from.
+pub fn with_kiln(mut command: Command, project: &Project) -> Command {
+    command
+        .current_dir(&project.root)
+        .env("KILN_BIN", project.kiln())
+        .env(
+            "KILN_VM_IMAGE",
+            project.vm_image_out(std::env::consts::ARCH),
+        );
+    command
+}
+
+fn unit(project: &Project) -> Result<Tally, Error> {
+    step("unit tests");
+    let mut command = cargo();
+    command.args([
+        "test",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "kiln-e2e",
+        "--no-fail-fast",
+    ]);
+    command.args(["--lib", "--bins", "--tests", "--", "--show-output"]);
+    harness(with_kiln(command, project), "unit tests", false)
+}
+
+fn end_to_end(project: &Project) -> Result<Tally, Error> {
+    step("end-to-end tests");
+    let mut command = cargo();
+    command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
+    command.args(["--lib", "--bins", "--tests", "--", "--show-output"]);
+    harness(with_kiln(command, project), "end-to-end tests", true)
+}
+
+fn conformance(project: &Project) -> Result<Tally, Error> {
+    step("conformance");
+    let corpus = project.conformance_corpus();
+    if !corpus.join("cases").is_dir() {
+        note(&format!(
+            "skipped: the corpus is not in {} (or KILN_CONFORMANCE_DIR)",
+            corpus.display()
+        ));
+        return Ok(Tally {
+            skipped: 1,
+            ..Tally::default()
+        });
+    }
+    let mut command = cargo();
+    command
+        .args(["run", "--locked", "--quiet", "-p", "kiln-conformance", "--"])
+        .arg(&corpus);
+    let mut last = String::new();
+    let success = follow(&mut with_kiln(command, project), "conformance", |line| {
+        line.clone_into(&mut last);
+        Shown::Yes
+    })?;
+    let mut tally = Tally::parse(&last).unwrap_or_default();
+    if !success && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// Runs `cargo test` and counts.
+fn harness(mut command: Command, what: &str, show_passed: bool) -> Result<Tally, Error> {
+    let mut harness = Harness::default();
+    let success = follow(&mut command, what, |line| match harness.line(line) {
+        Shown::Passed if show_passed => Shown::Yes,
+        shown => shown,
+    })?;
+    Ok(harness.finish(success))
+}
+
+/// Runs a program and hands each line of its output to `line`, which decides whether it is shown. Returns whether
+/// the program ended well.
+fn follow(
+    command: &mut Command,
+    what: &str,
+    mut line: impl FnMut(&str) -> Shown,
+) -> Result<bool, Error> {
+    let start = |source| Error::Start {
+        program: what.to_owned(),
+        source,
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    let pipe = child.stdout.take().expect("the pipe was asked for");
+    for bytes in BufReader::new(pipe).split(b'\n') {
+        let bytes = bytes.map_err(start)?;
+        let text = String::from_utf8_lossy(&bytes);
+        if line(text.trim_end()) == Shown::Yes && !text.trim().is_empty() {
+            let mut out = std::io::stdout().lock();
+            // A reader that went away is no reason to stop testing.
+            let _ = writeln!(out, "    {text}").and_then(|()| out.flush());
+        }
+    }
+    Ok(child.wait().map_err(start)?.success())
+}

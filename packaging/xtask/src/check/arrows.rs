@@ -21,8 +21,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-erofs", &["kiln-layer"]),
     ("kiln-context", &["kiln-platform"]),
     ("kiln-agent-client", &["kiln-protocol"]),
-    ("kiln-store", &["kiln-erofs", "kiln-layer", "kiln-oci", "kiln-platform"]),
-    ("kiln-rootfs", &["kiln-context", "kiln-erofs", "kiln-layer", "kiln-oci", "kiln-store"]),
+    (
+        "kiln-store",
+        &["kiln-erofs", "kiln-layer", "kiln-oci", "kiln-platform"],
+    ),
+    (
+        "kiln-rootfs",
+        &[
+            "kiln-context",
+            "kiln-erofs",
+            "kiln-layer",
+            "kiln-oci",
+            "kiln-store",
+        ],
+    ),
     ("kiln-vmm", &["kiln-platform", "kiln-share"]),
     (
         "kiln-engine",
@@ -44,7 +56,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates at the top, which may use everything below them.
-const TOP: &[&str] = &["kiln", "xtask", "kiln-bench", "kiln-conformance", "kiln-e2e", "kiln-fuzz"];
+const TOP: &[&str] = &[
+    "kiln",
+    "xtask",
+    "kiln-bench",
+    "kiln-conformance",
+    "kiln-e2e",
+    "kiln-fuzz",
+];
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -71,7 +90,10 @@ pub fn check(project: &Project) -> Result<Vec<String>, Error> {
     let mut metadata: Command = cargo();
     metadata.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
     let text = output(metadata.current_dir(&project.root))?;
-    findings(&text).map_err(|source| Error::Malformed { what: "cargo's metadata".to_owned(), source })
+    findings(&text).map_err(|source| Error::Malformed {
+        what: "cargo's metadata".to_owned(),
+        source,
+    })
 }
 
 fn findings(metadata: &str) -> Result<Vec<String>, serde_json::Error> {
@@ -84,7 +106,10 @@ fn findings_of(package: &Package) -> Vec<String> {
         return Vec::new();
     }
     let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == package.name) else {
-        return vec![format!("crate `{}` is not in the table of arrows", package.name)];
+        return vec![format!(
+            "crate `{}` is not in the table of arrows",
+            package.name
+        )];
     };
     let inside = |dependency: &&Dependency| dependency.path.is_some() && dependency.kind.is_none();
     package
@@ -111,7 +136,10 @@ mod tests {
             {"name":"kiln-new","dependencies":[]}]}"#;
         assert_eq!(
             findings(metadata).unwrap(),
-            ["`kiln-layer` must not use `kiln-store`", "crate `kiln-new` is not in the table of arrows"]
+            [
+                "`kiln-layer` must not use `kiln-store`",
+                "crate `kiln-new` is not in the table of arrows"
+            ]
         );
     }
 }

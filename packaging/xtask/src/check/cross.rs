@@ -39,10 +39,15 @@ pub fn check(project: &Project) -> Result<(), Error> {
             note(&format!("{target}, with rustup's standard library"));
             cargo()
         } else {
-            note(&format!("{target}, with the standard library from its source"));
+            note(&format!(
+                "{target}, with the standard library from its source"
+            ));
             rust_source::cargo(project, &folder)?
         };
-        run(&format!("type check for {target}"), &mut prepared(command, project, target, &tools))?;
+        run(
+            &format!("type check for {target}"),
+            &mut prepared(command, project, target, &tools),
+        )?;
     }
     Ok(())
 }
@@ -65,8 +70,14 @@ fn prepared(mut command: Command, project: &Project, target: &str, tools: &Path)
     for package in PACKAGES {
         command.args(["-p", package]);
     }
-    let inherited = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
-    let path = inherited.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), ToOwned::to_owned);
+    let inherited = command
+        .get_envs()
+        .find(|(name, _)| *name == "PATH")
+        .and_then(|(_, value)| value);
+    let path = inherited.map_or_else(
+        || std::env::var_os("PATH").unwrap_or_default(),
+        ToOwned::to_owned,
+    );
     let dirs = std::env::split_paths(&path).chain([tools.join("windows")]);
     if let Ok(path) = std::env::join_paths(dirs.collect::<Vec<PathBuf>>()) {
         command.env("PATH", path);
@@ -86,7 +97,9 @@ fn write_stubs(folder: &Path) -> Result<PathBuf, Error> {
     let windows = folder.join("windows");
     std::fs::create_dir_all(&windows).map_err(Error::file("create", &windows))?;
     let names = TOOLS.iter().map(|name| folder.join(name));
-    let prefixed = TOOLS.iter().map(|name| windows.join(format!("x86_64-w64-mingw32-{name}")));
+    let prefixed = TOOLS
+        .iter()
+        .map(|name| windows.join(format!("x86_64-w64-mingw32-{name}")));
     for path in names.chain(prefixed) {
         std::fs::write(&path, STUB).map_err(Error::file("write", &path))?;
         make_executable(&path)?;

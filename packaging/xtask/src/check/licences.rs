@@ -33,14 +33,18 @@ pub fn check(project: &Project) -> Result<(), Error> {
     let mut metadata = cargo();
     metadata.args(["metadata", "--format-version", "1", "--locked"]);
     let text = output(metadata.current_dir(&project.root))?;
-    let metadata: Metadata = serde_json::from_str(&text)
-        .map_err(|source| Error::Malformed { what: "cargo's metadata".to_owned(), source })?;
+    let metadata: Metadata = serde_json::from_str(&text).map_err(|source| Error::Malformed {
+        what: "cargo's metadata".to_owned(),
+        source,
+    })?;
     let findings = findings(&metadata, &allowed(&deny));
     for finding in &findings {
         note(finding);
     }
     if !findings.is_empty() {
-        return Err(Error::Found { what: format!("{} dependencies are not allowed", findings.len()) });
+        return Err(Error::Found {
+            what: format!("{} dependencies are not allowed", findings.len()),
+        });
     }
     note(&format!("{} packages are allowed", metadata.packages.len()));
     if installed("cargo-deny") {
@@ -48,14 +52,18 @@ pub fn check(project: &Project) -> Result<(), Error> {
         deny.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
         return run("cargo deny", deny.current_dir(&project.root));
     }
-    note("cargo-deny is not installed (`cargo xtask setup --tools`): advisories and bans are not checked");
+    note(
+        "cargo-deny is not installed (`cargo xtask setup --tools`): advisories and bans are not checked",
+    );
     Ok(())
 }
 
 fn findings(metadata: &Metadata, allowed: &[String]) -> Vec<String> {
     let mut findings = Vec::new();
     for package in &metadata.packages {
-        let Some(source) = &package.source else { continue };
+        let Some(source) = &package.source else {
+            continue;
+        };
         let name = format!("{} {}", package.name, package.version);
         if source != REGISTRY {
             findings.push(format!("{name} comes from {source}"));
@@ -87,7 +95,10 @@ fn allowed(deny: &str) -> Vec<String> {
 /// Whether an SPDX expression can be met with these licences. `AND` binds tighter than `OR`; the old form
 /// `A/B` means `A OR B`.
 fn permits(expression: &str, allowed: &[String]) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     any_of(&mut rest, allowed) && rest.is_empty()
@@ -171,7 +182,12 @@ mod tests {
             license: Some(license.to_owned()),
             source: Some(source.to_owned()),
         };
-        let metadata = Metadata { packages: vec![package("git+https://x", "MIT"), package(REGISTRY, "MIT")] };
-        assert_eq!(findings(&metadata, &["MIT".to_owned()]), ["p 1.0.0 comes from git+https://x"]);
+        let metadata = Metadata {
+            packages: vec![package("git+https://x", "MIT"), package(REGISTRY, "MIT")],
+        };
+        assert_eq!(
+            findings(&metadata, &["MIT".to_owned()]),
+            ["p 1.0.0 comes from git+https://x"]
+        );
     }
 }

@@ -27,19 +27,36 @@ pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
         Some("lint") => lint(project),
         Some("licences") => licences(project),
         Some("cross") => cross(project),
-        Some(part) => Err(Error::UnknownPart { part: part.to_owned(), known: PARTS }),
+        Some(part) => Err(Error::UnknownPart {
+            part: part.to_owned(),
+            known: PARTS,
+        }),
     }
 }
 
 fn format(project: &Project) -> Result<(), Error> {
     step("formatting");
-    run_command("cargo fmt --check", cargo().args(["fmt", "--all", "--check"]).current_dir(&project.root))
+    run_command(
+        "cargo fmt --check",
+        cargo()
+            .args(["fmt", "--all", "--check"])
+            .current_dir(&project.root),
+    )
 }
 
 fn clippy(project: &Project) -> Result<(), Error> {
     step("clippy");
     let mut clippy = cargo();
-    clippy.args(["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    clippy.args([
+        "clippy",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     run_command("clippy", clippy.current_dir(&project.root))
 }
 
@@ -57,7 +74,9 @@ fn lint(project: &Project) -> Result<(), Error> {
     for finding in &findings {
         note(finding);
     }
-    Err(Error::Found { what: format!("{} rules of the design are broken", findings.len()) })
+    Err(Error::Found {
+        what: format!("{} rules of the design are broken", findings.len()),
+    })
 }
 
 fn licences(project: &Project) -> Result<(), Error> {

@@ -38,8 +38,12 @@ pub fn cargo(project: &Project, folder: &Path) -> Result<Command, Error> {
     let version = output(Command::new("rustc").arg("-vV").current_dir(&project.root))?;
     if release(&version) != Some(&pin.rustc) {
         return Err(Error::Missing {
-            what: format!("the kept standard library source is for rustc {}, not for the one here", pin.rustc),
-            hint: "use that rustc (rust-toolchain.toml), or renew packaging/cross/rust-src.json".to_owned(),
+            what: format!(
+                "the kept standard library source is for rustc {}, not for the one here",
+                pin.rustc
+            ),
+            hint: "use that rustc (rust-toolchain.toml), or renew packaging/cross/rust-src.json"
+                .to_owned(),
         });
     }
     let toolchain = folder.join(format!("toolchain-{}", pin.rustc));
@@ -57,19 +61,25 @@ pub fn cargo(project: &Project, folder: &Path) -> Result<Command, Error> {
         .env("PATH", path)
         .env("RUSTC", bin.join("rustc"))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env_remove("RUSTUP_TOOLCHAIN");
+        .env_remove("RUSTUP_TOOLCHAIN")
+        // Set by the rustup proxy that started this; would load the original's rustc_driver, and so its sysroot.
+        .env_remove("LD_LIBRARY_PATH");
     Ok(command)
 }
 
 fn read_pin(path: &Path) -> Result<Pin, Error> {
     let text = std::fs::read(path).map_err(Error::file("read", path))?;
-    serde_json::from_slice(&text)
-        .map_err(|source| Error::Malformed { what: path.display().to_string(), source })
+    serde_json::from_slice(&text).map_err(|source| Error::Malformed {
+        what: path.display().to_string(),
+        source,
+    })
 }
 
 /// `release:` of `rustc -vV`.
 fn release(version: &str) -> Option<&str> {
-    version.lines().find_map(|line| line.strip_prefix("release: "))
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "))
 }
 
 /// Downloads the package, once.
@@ -81,7 +91,10 @@ fn fetch(pin: &Pin, folder: &Path) -> Result<PathBuf, Error> {
         return Ok(package);
     }
     let mirror = mirror();
-    note(&format!("fetching rust-src {} from {mirror}", pin.package_version));
+    note(&format!(
+        "fetching rust-src {} from {mirror}",
+        pin.package_version
+    ));
     let sources = apt.join("sources.list");
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let line = format!("deb [signed-by={keyring}] {mirror} {} main\n", pin.suite);
@@ -121,7 +134,10 @@ fn downloaded(folder: &Path, pin: &Pin) -> Result<Option<PathBuf>, Error> {
 
 /// The mirror that the host itself uses.
 fn mirror() -> String {
-    let files = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
+    let files = [
+        "/etc/apt/sources.list",
+        "/etc/apt/sources.list.d/debian.sources",
+    ];
     files
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok())
@@ -150,8 +166,15 @@ fn make_toolchain(
     note("making a toolchain with the standard library's source");
     let unpacked = folder.join("rust-src");
     let mut unpack = Command::new("dpkg-deb");
-    run("unpacking rust-src", unpack.arg("-x").arg(package).arg(&unpacked))?;
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&project.root))?;
+    run(
+        "unpacking rust-src",
+        unpack.arg("-x").arg(package).arg(&unpacked),
+    )?;
+    let sysroot = output(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(&project.root),
+    )?;
     let sysroot = PathBuf::from(sysroot.trim());
     let staged = toolchain.with_extension("new");
     run("rm", Command::new("rm").arg("-rf").arg(&staged))?;
@@ -161,12 +184,18 @@ fn make_toolchain(
         // Hard links where both lie on one file system. Symbolic ones would not do: rustc follows its own.
         let from = sysroot.join(part);
         if !succeeds(Command::new("cp").arg("-al").arg(&from).arg(&staged)) {
-            run("copying the toolchain", Command::new("cp").arg("-a").arg(&from).arg(&staged))?;
+            run(
+                "copying the toolchain",
+                Command::new("cp").arg("-a").arg(&from).arg(&staged),
+            )?;
         }
     }
     std::fs::create_dir_all(&source).map_err(Error::file("create", &source))?;
     let library = unpacked.join(format!("usr/src/rustc-{}/library", pin.rustc));
-    run("cp", Command::new("cp").arg("-a").arg(&library).arg(&source))?;
+    run(
+        "cp",
+        Command::new("cp").arg("-a").arg(&library).arg(&source),
+    )?;
     run("rm", Command::new("rm").arg("-rf").arg(&unpacked))?;
     // Another process may have been quicker; its result is the same.
     if !toolchain.is_dir() {
@@ -182,9 +211,15 @@ mod tests {
     #[test]
     fn mirror_is_read_from_both_forms_of_sources() {
         let old = "# x\ndeb [arch=amd64] http://mirror.example/debian/ bookworm main\n";
-        assert_eq!(mirror_in(old).as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(
+            mirror_in(old).as_deref(),
+            Some("http://mirror.example/debian")
+        );
         let new = "Types: deb\nURIs: https://deb.debian.org/debian\nSuites: trixie\n";
-        assert_eq!(mirror_in(new).as_deref(), Some("https://deb.debian.org/debian"));
+        assert_eq!(
+            mirror_in(new).as_deref(),
+            Some("https://deb.debian.org/debian")
+        );
         assert_eq!(mirror_in("deb http://x/debian-security bookworm\n"), None);
     }
 

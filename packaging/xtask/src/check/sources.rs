@@ -34,7 +34,14 @@ const PRINTING: &[&str] = &["host/cli/", "packaging/xtask/"];
 /// Lines from which on a file is told to be long.
 const LONG: usize = 400;
 
-const SYSTEM_WORDS: &[&str] = &["target_os", "cfg(unix", "cfg(windows", "cfg!(unix", "cfg!(windows", "std::os::"];
+const SYSTEM_WORDS: &[&str] = &[
+    "target_os",
+    "cfg(unix",
+    "cfg(windows",
+    "cfg!(unix",
+    "cfg!(windows",
+    "std::os::",
+];
 const PRINT_WORDS: &[&str] = &["println!", "print!", "eprintln!", "eprint!"];
 
 /// What was found.
@@ -53,7 +60,11 @@ pub fn check(project: &Project) -> Result<Report, Error> {
         for path in rust_files(&project.root.join(folder))? {
             let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
             let name = path.strip_prefix(&project.root).unwrap_or(&path);
-            check_file(&name.to_string_lossy().replace('\\', "/"), &text, &mut report);
+            check_file(
+                &name.to_string_lossy().replace('\\', "/"),
+                &text,
+                &mut report,
+            );
         }
     }
     Ok(report)
@@ -64,13 +75,18 @@ fn check_file(name: &str, text: &str, report: &mut Report) {
     if lines > LONG {
         report.long.push(format!("{name} has {lines} lines"));
     }
-    let is_test = name.starts_with("tests/") || name.contains("/tests/") || name.ends_with("_tests.rs");
+    let is_test =
+        name.starts_with("tests/") || name.contains("/tests/") || name.ends_with("_tests.rs");
     let allowed = |places: &[&str]| is_test || places.iter().any(|place| name.starts_with(place));
     let root = name.ends_with("/src/lib.rs") || name.ends_with("/src/main.rs");
     let krate = name.split("/src/").next().unwrap_or_default();
-    let leaf = UNSAFE.iter().any(|place| place.starts_with(&format!("{krate}/")));
+    let leaf = UNSAFE
+        .iter()
+        .any(|place| place.starts_with(&format!("{krate}/")));
     if root && !leaf && !is_test && !text.contains("#![forbid(unsafe_code)]") {
-        report.findings.push(format!("{name}: lacks #![forbid(unsafe_code)]"));
+        report
+            .findings
+            .push(format!("{name}: lacks #![forbid(unsafe_code)]"));
     }
     for (number, line) in code_lines(text) {
         let mut found = |what: &str| report.findings.push(format!("{name}:{number}: {what}"));
@@ -101,7 +117,8 @@ fn has_word(line: &str, word: &str) -> bool {
         let part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '"';
         let before = line[..start].chars().next_back();
         let after = line[start + word.len()..].chars().next();
-        !before.is_some_and(part_of_name) && !after.is_some_and(|c| part_of_name(c) && !word.ends_with('!'))
+        !before.is_some_and(part_of_name)
+            && !after.is_some_and(|c| part_of_name(c) && !word.ends_with('!'))
     })
 }
 
@@ -140,7 +157,10 @@ mod tests {
         let block = "let x = unsafe { f() };\n";
         assert_eq!(findings("host/store/src/a.rs", block).len(), 1);
         assert_eq!(findings("guest-agent/agent/src/sys/a.rs", block).len(), 0);
-        assert_eq!(findings("host/store/src/a.rs", "println!(\"x\");\n").len(), 1);
+        assert_eq!(
+            findings("host/store/src/a.rs", "println!(\"x\");\n").len(),
+            1
+        );
         assert_eq!(findings("host/cli/src/a.rs", "println!(\"x\");\n").len(), 0);
     }
 

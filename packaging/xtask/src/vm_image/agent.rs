@@ -15,11 +15,22 @@ pub fn build(project: &Project, architecture: &Architecture) -> Result<PathBuf, 
     let mut command = cargo();
     command
         .current_dir(&project.root)
-        .args(["build", "--quiet", "--locked", "--profile", "agent", "-p", "kiln-agent"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--profile",
+            "agent",
+            "-p",
+            "kiln-agent",
+        ])
         .args(["--target", &architecture.agent_target])
         .arg("--target-dir")
         .arg(&target)
         .env("RUSTFLAGS", &architecture.agent_rustflags);
     run("building the agent", &mut command)?;
-    Ok(target.join(&architecture.agent_target).join("agent").join("kiln-agent"))
+    Ok(target
+        .join(&architecture.agent_target)
+        .join("agent")
+        .join("kiln-agent"))
 }

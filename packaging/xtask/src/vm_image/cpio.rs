@@ -35,18 +35,41 @@ impl<W: Write> CpioWriter<W> {
 
     /// Adds a folder.
     pub fn directory(&mut self, name: &str, mode: u32) -> io::Result<()> {
-        self.header(&Header { name, mode: DIRECTORY | mode, links: 2, device: (0, 0), size: 0 })
+        self.header(&Header {
+            name,
+            mode: DIRECTORY | mode,
+            links: 2,
+            device: (0, 0),
+            size: 0,
+        })
     }
 
     /// Adds a character device.
-    pub fn character_device(&mut self, name: &str, mode: u32, device: (u32, u32)) -> io::Result<()> {
-        self.header(&Header { name, mode: CHARACTER_DEVICE | mode, links: 1, device, size: 0 })
+    pub fn character_device(
+        &mut self,
+        name: &str,
+        mode: u32,
+        device: (u32, u32),
+    ) -> io::Result<()> {
+        self.header(&Header {
+            name,
+            mode: CHARACTER_DEVICE | mode,
+            links: 1,
+            device,
+            size: 0,
+        })
     }
 
     /// Adds a file.
     pub fn file(&mut self, name: &str, mode: u32, data: &[u8]) -> io::Result<()> {
         let size = u32::try_from(data.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.header(&Header { name, mode: REGULAR | mode, links: 1, device: (0, 0), size })?;
+        self.header(&Header {
+            name,
+            mode: REGULAR | mode,
+            links: 1,
+            device: (0, 0),
+            size,
+        })?;
         self.out.write_all(data)?;
         self.pad(data.len())
     }
@@ -54,16 +77,35 @@ impl<W: Write> CpioWriter<W> {
     /// Ends the archive.
     pub fn finish(mut self) -> io::Result<W> {
         self.inode = u32::MAX;
-        self.header(&Header { name: "TRAILER!!!", mode: 0, links: 1, device: (0, 0), size: 0 })?;
+        self.header(&Header {
+            name: "TRAILER!!!",
+            mode: 0,
+            links: 1,
+            device: (0, 0),
+            size: 0,
+        })?;
         Ok(self.out)
     }
 
     fn header(&mut self, header: &Header<'_>) -> io::Result<()> {
         self.inode = self.inode.wrapping_add(1);
-        let name_len = u32::try_from(header.name.len() + 1).map_err(|_| io::ErrorKind::InvalidFilename)?;
+        let name_len =
+            u32::try_from(header.name.len() + 1).map_err(|_| io::ErrorKind::InvalidFilename)?;
         let (major, minor) = header.device;
         let fields = [
-            self.inode, header.mode, 0, 0, header.links, 0, header.size, 0, 0, major, minor, name_len, 0,
+            self.inode,
+            header.mode,
+            0,
+            0,
+            header.links,
+            0,
+            header.size,
+            0,
+            0,
+            major,
+            minor,
+            name_len,
+            0,
         ];
         self.out.write_all(b"070701")?;
         for field in fields {

@@ -33,13 +33,21 @@ pub fn build(
         note(&format!("kernel {key} is kept"));
         return Ok(kept.join(KERNEL));
     }
-    note(&format!("building kernel {key} from {} (minutes)", source.display()));
+    note(&format!(
+        "building kernel {key} from {} (minutes)",
+        source.display()
+    ));
     let work = project.target().join("vm-image").join(&key);
     let tree = work.join("linux");
     let log = work.join("build.log");
     remove_tree(&work)?;
     std::fs::create_dir_all(&tree).map_err(Error::file("create", &tree))?;
-    let builder = Builder { recipe, architecture, tree: &tree, log: &log };
+    let builder = Builder {
+        recipe,
+        architecture,
+        tree: &tree,
+        log: &log,
+    };
     builder.unpack(&source)?;
     builder.patch(&files.patches)?;
     builder.configure(&files.configs)?;
@@ -58,13 +66,20 @@ struct Files {
 impl Files {
     fn of(project: &Project, architecture: &Architecture) -> Result<Self, Error> {
         let config = project.vm_image().join("config");
-        let configs = architecture.configs.iter().map(|name| config.join(name)).collect();
+        let configs = architecture
+            .configs
+            .iter()
+            .map(|name| config.join(name))
+            .collect();
         let folder = project.vm_image().join("patches");
         let mut patches = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(Error::file("list", &folder))? {
             patches.push(entry.map_err(Error::file("list", &folder))?.path());
         }
-        patches.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
+        patches.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "patch")
+        });
         patches.sort();
         Ok(Self { configs, patches })
     }
@@ -83,7 +98,10 @@ fn key(
     inputs.add("arch", architecture.kernel_arch.as_bytes());
     inputs.add("target", architecture.make_target.as_bytes());
     let compiler = format!("{}gcc", architecture.cross_compile);
-    inputs.add("compiler", output(Command::new(&compiler).arg("--version"))?.as_bytes());
+    inputs.add(
+        "compiler",
+        output(Command::new(&compiler).arg("--version"))?.as_bytes(),
+    );
     for path in files.configs.iter().chain(&files.patches) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         inputs.add_file(&name, path)?;
@@ -102,8 +120,15 @@ impl Builder<'_> {
     /// Unpacks a tarball, or the one inside Debian's package of the source.
     fn unpack(&self, source: &Path) -> Result<(), Error> {
         let mut tar = Command::new("tar");
-        tar.arg("-x").arg("-C").arg(self.tree).arg("--strip-components=1").arg("-f");
-        if source.extension().is_some_and(|extension| extension == "deb") {
+        tar.arg("-x")
+            .arg("-C")
+            .arg(self.tree)
+            .arg("--strip-components=1")
+            .arg("-f");
+        if source
+            .extension()
+            .is_some_and(|extension| extension == "deb")
+        {
             let inner = self.tree.with_file_name("source.tar.xz");
             extract_tarball(source, &self.recipe.version, &inner)?;
             tar.arg(inner);
@@ -118,15 +143,26 @@ impl Builder<'_> {
             return Ok(());
         }
         Err(Error::Missing {
-            what: format!("{} is not a Linux {} source", source.display(), self.recipe.version),
-            hint: format!("it is of the series {}", found.unwrap_or_else(|| "unknown".to_owned())),
+            what: format!(
+                "{} is not a Linux {} source",
+                source.display(),
+                self.recipe.version
+            ),
+            hint: format!(
+                "it is of the series {}",
+                found.unwrap_or_else(|| "unknown".to_owned())
+            ),
         })
     }
 
     fn patch(&self, patches: &[PathBuf]) -> Result<(), Error> {
         for patch in patches {
             let mut command = Command::new("patch");
-            command.args(["-p1", "--no-backup-if-mismatch", "-d"]).arg(self.tree).arg("-i").arg(patch);
+            command
+                .args(["-p1", "--no-backup-if-mismatch", "-d"])
+                .arg(self.tree)
+                .arg("-i")
+                .arg(patch);
             run_logged("patching the source", &mut command, self.log)?;
         }
         Ok(())
@@ -136,7 +172,10 @@ impl Builder<'_> {
     fn configure(&self, configs: &[PathBuf]) -> Result<(), Error> {
         run_logged("configuring", self.make().arg("allnoconfig"), self.log)?;
         let mut merge = Command::new("./scripts/kconfig/merge_config.sh");
-        merge.args(["-m", ".config"]).args(configs).current_dir(self.tree);
+        merge
+            .args(["-m", ".config"])
+            .args(configs)
+            .current_dir(self.tree);
         run_logged("merging the config", &mut merge, self.log)?;
         run_logged("configuring", self.make().arg("olddefconfig"), self.log)?;
         let path = self.tree.join(".config");
@@ -145,7 +184,10 @@ impl Builder<'_> {
             let text = std::fs::read_to_string(fragment).map_err(Error::file("read", fragment))?;
             if let Some(line) = not_granted(&text, &result).first() {
                 return Err(Error::Found {
-                    what: format!("the kernel's configuration dropped `{line}` of {}", fragment.display()),
+                    what: format!(
+                        "the kernel's configuration dropped `{line}` of {}",
+                        fragment.display()
+                    ),
                 });
             }
         }
@@ -155,7 +197,8 @@ impl Builder<'_> {
     fn compile(&self) -> Result<(), Error> {
         let jobs = std::thread::available_parallelism().map_or(2, usize::from);
         let mut make = self.make();
-        make.arg(format!("-j{jobs}")).arg(&self.architecture.make_target);
+        make.arg(format!("-j{jobs}"))
+            .arg(&self.architecture.make_target);
         run_logged("compiling the kernel", &mut make, self.log)
     }
 
@@ -188,7 +231,10 @@ fn keep(builder: &Builder<'_>, kept: &Path) -> Result<(), Error> {
         strip.arg("--strip-all").arg(&kernel);
         run_logged("stripping the kernel", &mut strip, builder.log)?;
     }
-    for (name, path) in [("config", builder.tree.join(".config")), ("build.log", builder.log.to_owned())] {
+    for (name, path) in [
+        ("config", builder.tree.join(".config")),
+        ("build.log", builder.log.to_owned()),
+    ] {
         std::fs::copy(&path, staged.join(name)).map_err(Error::file("copy", &path))?;
     }
     remove_tree(kept)?;
@@ -261,6 +307,9 @@ mod tests {
     #[test]
     fn option_that_the_kernel_dropped_is_told() {
         let fragment = "# why\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n";
-        assert_eq!(not_granted(fragment, "CONFIG_A=y\n# CONFIG_B is not set\n"), ["CONFIG_B=y"]);
+        assert_eq!(
+            not_granted(fragment, "CONFIG_A=y\n# CONFIG_B is not set\n"),
+            ["CONFIG_B=y"]
+        );
     }
 }

@@ -59,7 +59,9 @@ fn of_sparse_file(path: &Path) -> io::Result<String> {
         file.seek(SeekFrom::Start(first * BLOCK as u64))?;
         for number in first..next {
             let mut block = Vec::with_capacity(BLOCK);
-            Read::by_ref(&mut file).take(BLOCK as u64).read_to_end(&mut block)?;
+            Read::by_ref(&mut file)
+                .take(BLOCK as u64)
+                .read_to_end(&mut block)?;
             block.resize(BLOCK, 0);
             if block.iter().any(|byte| *byte != 0) {
                 hash.update(number.to_le_bytes());
@@ -84,7 +86,11 @@ mod tests {
         let scratch = File::create(folder.join("s")).unwrap();
         scratch.set_len(1 << 20).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&scratch, b"super", 70_000).unwrap();
-        let files = Files { kernel: "k", initramfs: "i", scratch: "s" };
+        let files = Files {
+            kernel: "k",
+            initramfs: "i",
+            scratch: "s",
+        };
         let manifest = of("x86_64", folder, &files).unwrap();
         std::fs::write(folder.join(kiln_vmm::image::MANIFEST_FILE), manifest).unwrap();
         let image = VmImage::open(folder).unwrap();

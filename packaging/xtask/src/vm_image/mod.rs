@@ -43,10 +43,18 @@ pub fn build(project: &Project, arch: &str) -> Result<PathBuf, Error> {
     let out = project.vm_image_out(arch);
     std::fs::create_dir_all(&out).map_err(Error::file("create", &out))?;
     let staged = Staged { out: &out };
-    staged.put(KERNEL, |path| std::fs::copy(&kernel, path).map(drop).map_err(Error::file("write", path)))?;
+    staged.put(KERNEL, |path| {
+        std::fs::copy(&kernel, path)
+            .map(drop)
+            .map_err(Error::file("write", path))
+    })?;
     staged.put(INITRAMFS, |path| initramfs::write(&agent, path))?;
     staged.put(SCRATCH, |path| scratch::write(&recipe.scratch, path))?;
-    let files = manifest::Files { kernel: KERNEL, initramfs: INITRAMFS, scratch: SCRATCH };
+    let files = manifest::Files {
+        kernel: KERNEL,
+        initramfs: INITRAMFS,
+        scratch: SCRATCH,
+    };
     let manifest = manifest::of(arch, &out, &files)?;
     staged.put(MANIFEST, |path| {
         std::fs::write(path, manifest).map_err(Error::file("write", path))

@@ -73,8 +73,10 @@ impl Recipe {
     /// Reads the recipe.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-        Self::parse(&text)
-            .map_err(|source| Error::Malformed { what: path.display().to_string(), source })
+        Self::parse(&text).map_err(|source| Error::Malformed {
+            what: path.display().to_string(),
+            source,
+        })
     }
 
     /// The entry of an architecture.
@@ -83,7 +85,11 @@ impl Recipe {
             what: format!("the recipe has no architecture `{name}`"),
             hint: format!(
                 "it has: {}",
-                self.architectures.keys().cloned().collect::<Vec<_>>().join(", ")
+                self.architectures
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
         })
     }
@@ -99,7 +105,10 @@ mod tests {
         let recipe = Recipe::read(&project.vm_image().join("recipe.json")).unwrap();
         for arch in ["x86_64", "aarch64"] {
             for config in &recipe.architecture(arch).unwrap().configs {
-                assert!(project.vm_image().join("config").join(config).is_file(), "{config}");
+                assert!(
+                    project.vm_image().join("config").join(config).is_file(),
+                    "{config}"
+                );
             }
         }
         assert!(recipe.architecture("vax").is_err());

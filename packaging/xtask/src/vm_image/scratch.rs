@@ -17,11 +17,23 @@ const MADE_AT: &str = "1767225600";
 /// Writes the template.
 pub fn write(recipe: &ScratchRecipe, path: &Path) -> Result<(), Error> {
     let file = File::create(path).map_err(Error::file("create", path))?;
-    file.set_len(recipe.size_gib << 30).map_err(Error::file("write", path))?;
+    file.set_len(recipe.size_gib << 30)
+        .map_err(Error::file("write", path))?;
     let extended = format!("hash_seed={},{}", recipe.uuid, recipe.extended_options);
     let mut mkfs = Command::new(program("mkfs.ext4"));
-    mkfs.args(["-q", "-F", "-U", &recipe.uuid, "-O", &recipe.features, "-E", &extended]);
-    mkfs.args(&recipe.options).arg(path).env("E2FSPROGS_FAKE_TIME", MADE_AT);
+    mkfs.args([
+        "-q",
+        "-F",
+        "-U",
+        &recipe.uuid,
+        "-O",
+        &recipe.features,
+        "-E",
+        &extended,
+    ]);
+    mkfs.args(&recipe.options)
+        .arg(path)
+        .env("E2FSPROGS_FAKE_TIME", MADE_AT);
     output(&mut mkfs).map(drop)
 }
 
@@ -40,7 +52,8 @@ mod tests {
         }
         let recipe = Recipe::read(&Project::find().vm_image().join("recipe.json")).unwrap();
         let digests = ["a", "b"].map(|name| {
-            let path = std::env::temp_dir().join(format!("kiln-scratch-{name}-{}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("kiln-scratch-{name}-{}", std::process::id()));
             write(&recipe.scratch, &path).unwrap();
             let digest = scratch_digest(&path).unwrap();
             std::fs::remove_file(&path).unwrap();
