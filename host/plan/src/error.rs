@@ -136,7 +136,7 @@ pub enum PlanErrorKind {
         trigger: String,
         /// Why.
         #[source]
-        source: ParseError,
+        source: Box<ParseError>,
     },
     /// EXPOSE with something that is no port.
     #[error("invalid port `{value}`")]

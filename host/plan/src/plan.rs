@@ -15,7 +15,7 @@ use crate::{globals, reach, stages};
 pub const MAX_STEPS: usize = 50_000;
 
 /// Most bytes that the steps' environments and commands may take. A few lines can ask for far more than they hold.
-pub const MAX_TEXT: usize = 256 << 20;
+pub const MAX_TEXT: usize = 128 << 20;
 
 /// Plans the build of `dockerfile`.
 ///

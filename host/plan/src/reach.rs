@@ -11,8 +11,9 @@ use kiln_dockerfile::{Span, parse_trigger};
 use kiln_oci::ImageConfig;
 
 use crate::error::{PlanError, PlanErrorKind};
+use crate::eval::config_weight;
 use crate::graph::{BaseResolver, PlanRequest};
-use crate::plan::MAX_STEPS;
+use crate::plan::{MAX_STEPS, MAX_TEXT};
 use crate::stages::{DraftBase, Stages};
 
 /// What the target needs.
@@ -21,6 +22,8 @@ pub(crate) struct Reach {
     pub stages: BTreeSet<usize>,
     /// Configs of the base images, by stage.
     pub images: BTreeMap<usize, ImageConfig>,
+    /// About how many bytes their texts take.
+    weight: usize,
 }
 
 /// Finds everything that `target` needs and puts ONBUILD triggers in place.
@@ -33,6 +36,7 @@ pub(crate) fn from_target(
     let mut reach = Reach {
         stages: BTreeSet::new(),
         images: BTreeMap::new(),
+        weight: 0,
     };
     let mut needs: BTreeMap<usize, Vec<(usize, Span)>> = BTreeMap::new();
     let mut waiting = vec![target];
@@ -86,6 +90,17 @@ fn resolve_base<'a>(
                 true => Vec::new(),
                 false => image_triggers(&config, span)?,
             };
+            let history = config
+                .history
+                .iter()
+                .filter_map(|entry| entry.created_by.as_ref());
+            reach.weight += config_weight(&config.config) + history.map(String::len).sum::<usize>();
+            if reach.weight > MAX_TEXT {
+                return Err(PlanError::at(
+                    span,
+                    PlanErrorKind::TooLarge { limit: MAX_TEXT },
+                ));
+            }
             reach.images.insert(stage, config);
             triggers
         }
@@ -113,7 +128,7 @@ fn image_triggers<'a>(
         let parsed = parse_trigger(trigger, span);
         parsed
             .map(Cow::Owned)
-            .map_err(|error| PlanError::at(span, failed(error)))
+            .map_err(|error| PlanError::at(span, failed(Box::new(error))))
     });
     triggers.collect()
 }

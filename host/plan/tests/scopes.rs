@@ -6,6 +6,9 @@ use planning::{
     config, planned, planned_with, request, runs, target, value, with_args, with_target,
 };
 
+/// Name, Dockerfile, build arguments, and what X is.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+
 /// The value of X in the last RUN of the target.
 fn x(text: &str, args: &[(&str, &str)]) -> Option<String> {
     let graph = planned_with(text, &with_args(args));
@@ -15,7 +18,7 @@ fn x(text: &str, args: &[(&str, &str)]) -> Option<String> {
 
 #[test]
 fn arguments_and_variables_follow_the_order_of_the_file() {
-    let cases: [(&str, &str, &[(&str, &str)], Option<&str>); 16] = [
+    let cases: [Case<'_>; 16] = [
         ("default", "FROM busybox\nARG X=1\nRUN a", &[], Some("1")),
         (
             "given",

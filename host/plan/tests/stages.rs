@@ -279,4 +279,12 @@ fn hostile_growth_is_refused() {
     let doubling = "FROM busybox\nENV A=xxxxxxxx\n".to_owned() + &"ENV A=$A$A\n".repeat(64);
     let message = try_planned(&doubling, &request()).expect_err("a word beyond the bound");
     assert!(message.contains("word is longer"), "{message}");
+    let discarded = "FROM busybox\n".to_owned()
+        + &format!("ENV A={}\n", "x".repeat(1_000_000))
+        + &"LABEL l=${U+$A}${A##*y}\n".repeat(2_000);
+    let message = try_planned(&discarded, &request()).expect_err("work without end");
+    assert!(message.contains("are larger than"), "{message}");
+    let text = "FROM busybox\n".to_owned() + &"EXPOSE 1-65535\n".repeat(1_000);
+    let message = try_planned(&text, &request()).expect_err("ports without end");
+    assert!(message.contains("are larger than"), "{message}");
 }

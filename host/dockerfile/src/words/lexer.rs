@@ -1,7 +1,6 @@
 //! One pass over a word: characters in, result and split words out. Recursive for `${x:-…}`, with bounded depth.
 
-use super::pattern::Pattern;
-use super::{ExpandError, Expander, Expansion, MAX_DEPTH, MAX_LEN, Variables};
+use super::{ExpandError, Expander, Expansion, MAX_DEPTH, MAX_LEN, MAX_WORK, Variables};
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -27,13 +26,14 @@ pub(super) fn run(rules: &Expander, word: &str, variables: &dyn Variables) -> Re
     })
 }
 
-struct Lexer<'a> {
-    rules: &'a Expander,
-    variables: &'a dyn Variables,
-    input: Peekable<Chars<'a>>,
+/// The pass: input, rules, and what was found so far.
+pub(super) struct Lexer<'a> {
+    pub(super) rules: &'a Expander,
+    pub(super) variables: &'a dyn Variables,
+    pub(super) input: Peekable<Chars<'a>>,
+    pub(super) found: Expansion,
     keep_escapes: bool,
     depth: usize,
-    found: Expansion,
 }
 
 /// The two results that grow side by side: the text as one word, and split at unquoted white space.
@@ -91,7 +91,7 @@ impl Output {
     }
 }
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
     /// Reads up to `stop`, which is taken off the input, or to the end when there is none.
     fn until(&mut self, stop: Option<char>) -> Result<(String, Vec<String>)> {
         let mut out = Output::default();
@@ -219,84 +219,12 @@ impl Lexer<'_> {
         }
         match self.lookup(&name) {
             None if self.rules.keep_unset => Ok(format!("${name}")),
-            value => Ok(value.unwrap_or_default()),
+            value => self.copy(value),
         }
     }
 
-    /// After `${`.
-    fn braced(&mut self) -> Result<String> {
-        match self.input.peek() {
-            None => return Err(ExpandError::UnterminatedSubstitution { missing: '}' }),
-            Some('{' | '}' | ':') => return Err(ExpandError::BadSubstitution),
-            Some(_) => {}
-        }
-        let name = self.name();
-        match self.input.next() {
-            Some('}') => match self.lookup(&name) {
-                None if self.rules.keep_unset => Ok(format!("${{{name}}}")),
-                value => Ok(value.unwrap_or_default()),
-            },
-            Some('/') => self.replace(&name),
-            Some(':') => {
-                let modifier = self.input.next();
-                self.modified(&name, modifier, true)
-            }
-            Some(ch @ ('+' | '-' | '?' | '#' | '%')) => self.modified(&name, Some(ch), false),
-            Some(ch) => Err(ExpandError::UnsupportedModifier {
-                modifier: ch.to_string(),
-            }),
-            None => Err(ExpandError::UnterminatedSubstitution { missing: '}' }),
-        }
-    }
-
-    /// `${name:-word}` and its kin, after the modifier; `colon` makes empty count as unset.
-    fn modified(&mut self, name: &str, modifier: Option<char>, colon: bool) -> Result<String> {
-        let Some(modifier) = modifier else {
-            return Err(ExpandError::UnterminatedSubstitution { missing: '}' });
-        };
-        let word = self.argument('}', matches!(modifier, '#' | '%'))?;
-        let value = match modifier {
-            '-' | '+' | '?' => self.variables.get(name).map(str::to_owned),
-            _ => self.lookup(name),
-        };
-        if value.is_some() {
-            self.found.matched.insert(name.to_owned());
-        }
-        let written = || format!("{}{modifier}", if colon { ":" } else { "" });
-        if self.rules.keep_unset && value.is_none() {
-            return Ok(format!("${{{name}{}{word}}}", written()));
-        }
-        let given = value
-            .as_ref()
-            .is_some_and(|value| !colon || !value.is_empty());
-        match modifier {
-            '-' if given => Ok(value.unwrap_or_default()),
-            '-' => Ok(word),
-            '+' if given => Ok(word),
-            '+' => Ok(String::new()),
-            '?' if given => Ok(value.unwrap_or_default()),
-            '?' => Err(required(name, word, value.is_none())),
-            '#' | '%' => trim(&value.unwrap_or_default(), modifier, &word),
-            _ => Err(ExpandError::UnsupportedModifier {
-                modifier: written(),
-            }),
-        }
-    }
-
-    /// `${name/pattern/replacement}`, after the first slash.
-    fn replace(&mut self, name: &str) -> Result<String> {
-        let every = self.input.next_if_eq(&'/').is_some();
-        let pattern = self.argument('/', true)?;
-        let replacement = self.argument('}', true)?;
-        match self.lookup(name) {
-            None if self.rules.keep_unset => Ok(format!("${{{name}/{pattern}/{replacement}}}")),
-            value => {
-                Pattern::parse(&pattern)?.replace(&value.unwrap_or_default(), &replacement, every)
-            }
-        }
-    }
-
-    fn argument(&mut self, stop: char, keep_escapes: bool) -> Result<String> {
+    /// Reads an argument of a substitution, up to `stop`.
+    pub(super) fn argument(&mut self, stop: char, keep_escapes: bool) -> Result<String> {
         let outer = std::mem::replace(&mut self.keep_escapes, keep_escapes);
         let word = self.until(Some(stop));
         self.keep_escapes = outer;
@@ -304,7 +232,7 @@ impl Lexer<'_> {
     }
 
     /// A name: digits, or one special character, or letters, digits and underscores.
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         let mut name = String::new();
         let Some(&first) = self.input.peek() else {
             return name;
@@ -323,8 +251,9 @@ impl Lexer<'_> {
         name
     }
 
-    fn lookup(&mut self, name: &str) -> Option<String> {
-        let value = self.variables.get(name).map(str::to_owned);
+    /// The value of `name`, remembered as asked for.
+    pub(super) fn lookup(&mut self, name: &str) -> Option<&'a str> {
+        let value = self.variables.get(name);
         let names = if value.is_some() {
             &mut self.found.matched
         } else {
@@ -333,34 +262,21 @@ impl Lexer<'_> {
         names.insert(name.to_owned());
         value
     }
-}
 
-fn required(name: &str, word: String, unset: bool) -> ExpandError {
-    let reason = if unset {
-        "is not allowed to be unset"
-    } else {
-        "is not allowed to be empty"
-    };
-    let message = if word.is_empty() {
-        reason.to_owned()
-    } else {
-        word
-    };
-    ExpandError::Required {
-        name: name.to_owned(),
-        message,
+    /// Takes a copy of a value, which is work.
+    pub(super) fn copy(&mut self, value: Option<&str>) -> Result<String> {
+        let value = value.unwrap_or_default();
+        self.spend(value.len())?;
+        Ok(value.to_owned())
     }
-}
 
-fn trim(value: &str, side: char, word: &str) -> Result<String> {
-    let (longest, word) = match word.strip_prefix(side) {
-        Some(rest) => (true, rest),
-        None => (false, word),
-    };
-    let pattern = Pattern::parse(word)?;
-    if side == '#' {
-        pattern.trim_start(value, longest)
-    } else {
-        pattern.trim_end(value, longest)
+    /// Counts work done, in bytes copied and matching steps.
+    pub(super) fn spend(&mut self, work: usize) -> Result<()> {
+        self.found.work += work;
+        if self.found.work > MAX_WORK {
+            Err(ExpandError::TooExpensive)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -16,6 +16,7 @@
 mod lexer;
 mod pattern;
 mod split;
+mod substitution;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,9 @@ pub const MAX_LEN: usize = 1 << 20;
 
 /// Deepest nesting of `${…}`.
 pub const MAX_DEPTH: usize = 64;
+
+/// Most work on one word, in bytes copied and steps of pattern matching; well below a second.
+pub const MAX_WORK: usize = 50_000_000;
 
 /// Where values come from.
 pub trait Variables {
@@ -75,6 +79,8 @@ pub struct Expansion {
     pub matched: BTreeSet<String>,
     /// Names that were not, where the word has no answer to that: `${x:-y}` has one.
     pub unmatched: BTreeSet<String>,
+    /// Bytes copied and matching steps, for callers that bound many words together.
+    pub work: usize,
 }
 
 impl Expander {

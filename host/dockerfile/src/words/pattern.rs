@@ -3,10 +3,10 @@
 //! Matched by walking the set of possible pattern positions, so the work is value × pattern and has a bound.
 //! A `*` or `?` does not match a newline, as in BuildKit.
 
-use super::{ExpandError, MAX_LEN};
+use super::{ExpandError, MAX_LEN, MAX_WORK};
 
-/// Most steps one substitution may take; at some 10⁹ a second this stays well below a second.
-const MAX_STEPS: usize = 50_000_000;
+/// A result and the steps that it took.
+type Worked = Result<(String, usize), ExpandError>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item {
@@ -41,26 +41,29 @@ impl Pattern {
         Ok(Self { items })
     }
 
-    pub(super) fn trim_start(&self, value: &str, longest: bool) -> Result<String, ExpandError> {
+    pub(super) fn trim_start(&self, value: &str, longest: bool) -> Worked {
         let chars: Vec<char> = value.chars().collect();
-        let matched = Matcher::new(&self.items).prefix(&chars, longest)?;
-        Ok(chars[matched.unwrap_or(0)..].iter().collect())
+        let mut matcher = Matcher::new(&self.items);
+        let matched = matcher.prefix(&chars, longest)?;
+        Ok((
+            chars[matched.unwrap_or(0)..].iter().collect(),
+            matcher.steps + value.len(),
+        ))
     }
 
-    pub(super) fn trim_end(&self, value: &str, longest: bool) -> Result<String, ExpandError> {
+    pub(super) fn trim_end(&self, value: &str, longest: bool) -> Worked {
         let chars: Vec<char> = value.chars().rev().collect();
         let items: Vec<Item> = self.items.iter().rev().copied().collect();
-        let matched = Matcher::new(&items).prefix(&chars, longest)?;
-        Ok(chars[matched.unwrap_or(0)..].iter().rev().collect())
+        let mut matcher = Matcher::new(&items);
+        let matched = matcher.prefix(&chars, longest)?;
+        Ok((
+            chars[matched.unwrap_or(0)..].iter().rev().collect(),
+            matcher.steps + value.len(),
+        ))
     }
 
     /// Replaces the first or every leftmost longest match.
-    pub(super) fn replace(
-        &self,
-        value: &str,
-        with: &str,
-        every: bool,
-    ) -> Result<String, ExpandError> {
+    pub(super) fn replace(&self, value: &str, with: &str, every: bool) -> Worked {
         let chars: Vec<char> = value.chars().collect();
         let mut matcher = Matcher::new(&self.items);
         let mut out = String::new();
@@ -72,7 +75,7 @@ impl Pattern {
                     out.push_str(with);
                     if !every {
                         out.extend(&chars[at + len..]);
-                        return bounded(out);
+                        return bounded(out, matcher.steps + value.len());
                     }
                     at += len;
                     may_be_empty = false;
@@ -89,15 +92,15 @@ impl Pattern {
                 return Err(ExpandError::TooLong);
             }
         }
-        bounded(out)
+        bounded(out, matcher.steps + value.len())
     }
 }
 
-fn bounded(text: String) -> Result<String, ExpandError> {
+fn bounded(text: String, work: usize) -> Worked {
     if text.len() > MAX_LEN {
         Err(ExpandError::TooLong)
     } else {
-        Ok(text)
+        Ok((text, work))
     }
 }
 
@@ -152,7 +155,7 @@ impl<'a> Matcher<'a> {
     /// Takes one character; false when nothing can match any more.
     fn advance(&mut self, ch: char) -> Result<bool, ExpandError> {
         self.steps += self.items.len() + 1;
-        if self.steps > MAX_STEPS {
+        if self.steps > MAX_WORK {
             return Err(ExpandError::TooExpensive);
         }
         self.next.fill(false);

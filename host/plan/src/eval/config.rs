@@ -10,6 +10,9 @@ use crate::error::{PlanError, PlanErrorKind};
 use crate::graph::{StepKind, WorkdirStep};
 use crate::path;
 
+/// About what one exposed port takes in memory.
+const PORT_WEIGHT: usize = 32;
+
 type Result<T> = std::result::Result<T, PlanError>;
 
 impl Evaluator<'_> {
@@ -47,7 +50,6 @@ impl Evaluator<'_> {
                 ));
             }
             let value = self.expand(state, &pair.value)?;
-            self.charge(name.len() + value.len(), pair.value.span)?;
             Ok((name, value))
         });
         expanded.collect()
@@ -124,7 +126,9 @@ impl Evaluator<'_> {
                         },
                     )
                 };
-                exposed.extend(ports::parse(&port).ok_or_else(invalid)?);
+                let ports = ports::parse(&port).ok_or_else(invalid)?;
+                self.charge(ports.len() * PORT_WEIGHT, word.span)?;
+                exposed.extend(ports);
             }
         }
         let created_by = format!("EXPOSE [{}]", exposed.join(" "));

@@ -83,6 +83,7 @@ impl Evaluator<'_> {
 
     fn heredoc(&mut self, state: &State, heredoc: &Heredoc) -> Result<CopySource, PlanError> {
         let mut body = heredoc.body();
+        self.charge(body.len(), heredoc.mark)?;
         if heredoc.expand {
             let expanded = self.try_expand(Expander::heredoc(), state, &body, heredoc.body_span);
             let word = || heredoc.name.clone();
@@ -96,7 +97,6 @@ impl Evaluator<'_> {
                 )
             })?;
         }
-        self.charge(body.len(), heredoc.mark)?;
         let kind = CopySourceKind::Heredoc {
             name: heredoc.name.clone(),
             content: body.into_bytes(),

@@ -26,7 +26,13 @@ use crate::error::{PlanError, PlanErrorKind};
 use crate::graph::{Base, CopyFrom, PlanRequest, SourceText, Stage, Step, StepKind};
 use crate::plan::MAX_TEXT;
 use crate::stages::{Draft, DraftBase, Stages};
-pub(crate) use state::State;
+pub(crate) use state::{State, config_weight};
+
+/// Most warnings of undefined variables; more help nobody.
+const MAX_UNDEFINED: usize = 100;
+
+/// Most names that a guess is taken from.
+const MAX_COMPARED: usize = 1_000;
 
 /// A finished stage and what it hands on.
 pub(crate) struct Evaluated {
@@ -43,8 +49,10 @@ pub(crate) struct Evaluator<'a> {
     indexes: &'a BTreeMap<usize, usize>,
     proxies: Vec<(String, String)>,
     warnings: Vec<Warning>,
-    /// Bytes that steps have taken so far.
+    /// Bytes that steps have taken so far, and the work on words.
     text: usize,
+    /// Warnings of undefined variables so far.
+    undefined: usize,
 }
 
 /// What an instruction becomes: nothing, or a step with its history.
@@ -78,6 +86,7 @@ impl<'a> Evaluator<'a> {
             proxies,
             warnings: Vec::new(),
             text: 0,
+            undefined: 0,
         }
     }
 
@@ -93,6 +102,7 @@ impl<'a> Evaluator<'a> {
         done: &[Evaluated],
     ) -> Result<Evaluated, PlanError> {
         let (base, mut state) = self.base(draft, image, done);
+        self.charge(state.weight(), draft.instruction.span)?;
         let mut steps = Vec::new();
         for (instruction, on_build) in draft.instructions() {
             let Some(outcome) = self.instruction(&mut state, instruction)? else {
@@ -222,23 +232,35 @@ impl<'a> Evaluator<'a> {
         span: Span,
     ) -> Result<String, ExpandError> {
         let expansion = rules.expand(text, &state.variables)?;
-        for name in expansion
+        self.text += expansion.text.len() + expansion.work;
+        if self.text > MAX_TEXT {
+            return Err(ExpandError::TooExpensive);
+        }
+        let undefined = expansion
             .unmatched
             .iter()
-            .filter(|name| !state.is_declared(name))
-        {
-            let near = hint::closest(name, state.variables.names());
-            let meant = near
-                .map(|near| format!(" (did you mean ${near}?)"))
-                .unwrap_or_default();
-            let message = format!("usage of undefined variable `${name}`{meant}");
-            self.warnings.push(Warning {
-                rule: Rule::UndefinedVar,
-                span,
-                message,
-            });
+            .filter(|name| !state.is_declared(name));
+        for name in undefined {
+            self.warn_of_undefined(state, name, span);
         }
         Ok(expansion.text)
+    }
+
+    fn warn_of_undefined(&mut self, state: &State, name: &str, span: Span) {
+        if self.undefined == MAX_UNDEFINED {
+            return;
+        }
+        self.undefined += 1;
+        let near = hint::closest(name, state.variables.names().take(MAX_COMPARED));
+        let meant = near
+            .map(|near| format!(" (did you mean ${near}?)"))
+            .unwrap_or_default();
+        let message = format!("usage of undefined variable `${name}`{meant}");
+        self.warnings.push(Warning {
+            rule: Rule::UndefinedVar,
+            span,
+            message,
+        });
     }
 
     /// What a `--from` refers to, in terms of the graph.

@@ -1,7 +1,5 @@
 //! What is in force at a point of a stage.
 
-use std::collections::HashSet;
-
 use kiln_dockerfile::words::Variables;
 use kiln_oci::{ContainerConfig, ImageConfig, Platform};
 
@@ -22,8 +20,7 @@ pub(crate) struct State {
     pub author: Option<String>,
     pub platform: Platform,
     /// ARG in order of declaration, values as declared.
-    args: Vec<(String, String)>,
-    declared: HashSet<String>,
+    args: Environment,
     pub cmd_set: bool,
     pub entrypoint_set: bool,
     pub healthcheck_set: bool,
@@ -46,8 +43,7 @@ impl State {
             config: image.config.clone(),
             author: image.author.clone(),
             platform,
-            args: Vec::new(),
-            declared: HashSet::new(),
+            args: Environment::default(),
             cmd_set: false,
             entrypoint_set: false,
             healthcheck_set: false,
@@ -89,25 +85,25 @@ impl State {
         if let Some(value) = value {
             self.variables.set(name, value);
         }
-        if self.declared.insert(name.to_owned()) {
-            self.args.push((name.to_owned(), String::new()));
-        }
-        if let (Some(value), Some(arg)) =
-            (value, self.args.iter_mut().find(|(known, _)| known == name))
-        {
-            value.clone_into(&mut arg.1);
+        if value.is_some() || !self.is_declared(name) {
+            self.args.set(name, value.unwrap_or_default());
         }
     }
 
     /// Declared arguments with the values that RUN sees.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.args
-            .iter()
-            .map(|(name, value)| (name.as_str(), self.variables.get(name).unwrap_or(value)))
+        let seen = |(name, value)| (name, self.variables.get(name).unwrap_or(value));
+        self.args.pairs().map(seen)
     }
 
     pub(crate) fn is_declared(&self, name: &str) -> bool {
-        self.declared.contains(name)
+        self.args.get(name).is_some()
+    }
+
+    /// About how many bytes a copy of this takes.
+    pub(crate) fn weight(&self) -> usize {
+        let variables = self.variables.bytes() + self.env.bytes() + self.args.bytes();
+        variables + config_weight(&self.config)
     }
 
     /// Absolute and clean.
@@ -135,4 +131,24 @@ impl State {
             ..self.config.clone()
         }
     }
+}
+
+/// About how many bytes the texts of a config take.
+pub(crate) fn config_weight(config: &ContainerConfig) -> usize {
+    let labels = config
+        .labels
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    let lists = [&config.env, &config.on_build].into_iter().flatten();
+    let commands = [&config.cmd, &config.entrypoint, &config.shell]
+        .into_iter()
+        .flatten()
+        .flatten();
+    let sets = config.volumes.iter().chain(&config.exposed_ports);
+    labels.sum::<usize>()
+        + lists
+            .chain(commands)
+            .chain(sets)
+            .map(String::len)
+            .sum::<usize>()
 }
