@@ -34,7 +34,10 @@ pub struct Layer {
 
 impl Default for Layer {
     fn default() -> Self {
-        Self { tar: TarWriter::new(Vec::new()), index: IndexBuilder::new() }
+        Self {
+            tar: TarWriter::new(Vec::new()),
+            index: IndexBuilder::new(),
+        }
     }
 }
 
@@ -46,7 +49,14 @@ impl Layer {
     }
 
     pub fn file(&mut self, path: &str, mode: u32, data: &[u8]) {
-        self.add(path, Kind::File { size: data.len() as u64 }, mode, data);
+        self.add(
+            path,
+            Kind::File {
+                size: data.len() as u64,
+            },
+            mode,
+            data,
+        );
     }
 }
 
@@ -73,35 +83,61 @@ impl Machine {
 
     pub fn start_with(terms: Terms) -> Option<Self> {
         let agent = agent_program()?;
-        let folder = tempfile::Builder::new().prefix("kiln-agent").tempdir().ok()?;
+        let folder = tempfile::Builder::new()
+            .prefix("kiln-agent")
+            .tempdir()
+            .ok()?;
         fs::create_dir_all(folder.path().join("share/layers")).ok()?;
         let socket = folder.path().join("socket");
         let listener = UnixListener::bind(&socket).ok()?;
         let agent = Command::new(agent)
             .arg(format!("kiln.token={TOKEN}"))
             .arg(format!("kiln.socket={}", socket.display()))
-            .arg(format!("kiln.root={}", folder.path().join("root").display()))
-            .arg(format!("kiln.share={}", folder.path().join("share").display()))
+            .arg(format!(
+                "kiln.root={}",
+                folder.path().join("root").display()
+            ))
+            .arg(format!(
+                "kiln.share={}",
+                folder.path().join("share").display()
+            ))
             .arg("kiln.scratch=/dev/none")
             .stdin(Stdio::null())
             .spawn()
             .ok()?;
         let stream = listener.accept().ok()?.0;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-        let client = AgentClient::handshake(stream.try_clone().ok()?, stream, terms).expect("handshake");
-        Some(Self { client, listener, agent, folder, next_run: AtomicU32::new(1) })
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .ok()?;
+        let client =
+            AgentClient::handshake(stream.try_clone().ok()?, stream, terms).expect("handshake");
+        Some(Self {
+            client,
+            listener,
+            agent,
+            folder,
+            next_run: AtomicU32::new(1),
+        })
     }
 
     /// Puts a layer with busybox and a few files into the share.
     pub fn base(&self) -> LowerRef {
         let mut layer = Layer::default();
         for folder in ["bin", "etc", "home", "home/web", "old", "old/deep", "tmp"] {
-            layer.add(folder, Kind::Dir, if folder == "tmp" { 0o1777 } else { 0o755 }, b"");
+            layer.add(
+                folder,
+                Kind::Dir,
+                if folder == "tmp" { 0o1777 } else { 0o755 },
+                b"",
+            );
         }
         let busybox = fs::read("/bin/busybox").expect("busybox");
         layer.file("bin/busybox", 0o755, &busybox);
         for (path, text) in [
-            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44::/home/web:/bin/sh\n"),
+            (
+                "etc/passwd",
+                "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44::/home/web:/bin/sh\n",
+            ),
             ("etc/group", "root:x:0:\nweb:x:44:\nextra:x:99:web\n"),
             ("old/file", "old\n"),
             ("old/deep/file", "deep\n"),
@@ -109,11 +145,28 @@ impl Machine {
         ] {
             layer.file(path, 0o644, text.as_bytes());
         }
-        for applet in ["sh", "cat", "ls", "id", "mount", "ln", "rm", "mkdir", "true", "dd", "stat", "chmod", "kill",
-            "touch", "mv", "mkfifo", "mknod", "chown", "truncate", "sleep", "readlink", "grep", "umount"] {
-            layer.add(&format!("bin/{applet}"), Kind::Symlink { target: b"busybox".to_vec() }, 0o777, b"");
+        for applet in [
+            "sh", "cat", "ls", "id", "mount", "ln", "rm", "mkdir", "true", "dd", "stat", "chmod",
+            "kill", "touch", "mv", "mkfifo", "mknod", "chown", "truncate", "sleep", "readlink",
+            "grep", "umount",
+        ] {
+            layer.add(
+                &format!("bin/{applet}"),
+                Kind::Symlink {
+                    target: b"busybox".to_vec(),
+                },
+                0o777,
+                b"",
+            );
         }
-        layer.add("dangling", Kind::Symlink { target: b"/nowhere/else".to_vec() }, 0o777, b"");
+        layer.add(
+            "dangling",
+            Kind::Symlink {
+                target: b"/nowhere/else".to_vec(),
+            },
+            0o777,
+            b"",
+        );
         self.add_layer("base", layer)
     }
 
@@ -122,7 +175,10 @@ impl Machine {
         let files = self.folder.path().join("share/layers");
         let tar = layer.tar.finish().expect("tar");
         let mut index = Vec::new();
-        layer.index.finish(tar.len() as u64, &mut index).expect("index");
+        layer
+            .index
+            .finish(tar.len() as u64, &mut index)
+            .expect("index");
         fs::write(files.join(format!("{name}.tar")), tar).expect("tar file");
         fs::write(files.join(format!("{name}.erofs")), index).expect("index file");
         LowerRef::Share { name: name.into() }
@@ -147,7 +203,12 @@ impl Machine {
             })
             .expect("the agent answers");
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Ran { run: spec.run, outcome, stdout: text(&stdout), stderr: text(&stderr) }
+        Ran {
+            run: spec.run,
+            outcome,
+            stdout: text(&stdout),
+            stderr: text(&stderr),
+        }
     }
 
     pub fn accept(&self) -> io::Result<UnixStream> {
@@ -158,7 +219,10 @@ impl Machine {
 
     /// The changes of a run: entries in their order, with the contents of small files.
     pub fn changes(&self, run: RunId) -> Changes {
-        let stream = self.client.commit(run, 1 << 40, || self.accept()).expect("commit");
+        let stream = self
+            .client
+            .commit(run, 1 << 40, || self.accept())
+            .expect("commit");
         let mut reader = stream.into_reader();
         let mut entries = Vec::new();
         let mut contents = BTreeMap::new();
@@ -177,7 +241,10 @@ impl Machine {
             }
             tar.finish_reading().expect("end");
         }
-        let count = reader.end().expect("the stream was read to its end").entries;
+        let count = reader
+            .end()
+            .expect("the stream was read to its end")
+            .entries;
         assert_eq!(count, entries.len() as u64);
         Changes { entries, contents }
     }
@@ -190,11 +257,17 @@ pub struct Changes {
 
 impl Changes {
     pub fn names(&self) -> Vec<String> {
-        self.entries.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect()
+        self.entries
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
+            .collect()
     }
 
     pub fn get(&self, path: &str) -> &Entry {
-        self.entries.iter().find(|entry| entry.path == path.as_bytes()).expect(path)
+        self.entries
+            .iter()
+            .find(|entry| entry.path == path.as_bytes())
+            .expect(path)
     }
 }
 
@@ -220,7 +293,10 @@ fn agent_program() -> Option<PathBuf> {
 }
 
 fn find_agent() -> Result<PathBuf, String> {
-    let can_mount = Command::new("unshare").args(["-m", "true"]).output().is_ok_and(|out| out.status.success());
+    let can_mount = Command::new("unshare")
+        .args(["-m", "true"])
+        .output()
+        .is_ok_and(|out| out.status.success());
     if !can_mount {
         return Err("needs root and mount namespaces".into());
     }
@@ -234,5 +310,9 @@ fn find_agent() -> Result<PathBuf, String> {
         .status()
         .map_err(|error| error.to_string())?;
     let program = workspace.join("target/debug/kiln-agent");
-    if built.success() && program.exists() { Ok(program) } else { Err("the agent does not build".into()) }
+    if built.success() && program.exists() {
+        Ok(program)
+    } else {
+        Err("the agent does not build".into())
+    }
 }
