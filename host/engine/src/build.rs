@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use kiln_dockerfile::Dockerfile;
+use kiln_dockerfile::{Dockerfile, Source, Span};
 use kiln_oci::{DiffId, Digest, ImageConfig, RootFs};
-use kiln_plan::{Base, BuildGraph, NamedContext as PlannedContext, PlanRequest, Stage, Step, StepKind};
-use kiln_store::Store;
+use kiln_plan::{
+    Base, BuildGraph, NamedContext as PlannedContext, PlanRequest, Stage, Step, StepKind,
+};
+use kiln_store::{Lease, Store};
 
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, Events, StepHead, StepId};
@@ -15,7 +17,7 @@ use crate::request::{BuildRequest, Cancel, NamedContext, VmSettings};
 use crate::resolve::StoreImages;
 use crate::session::Session;
 use crate::source::Sources;
-use crate::stage::{StageState, format_time, now};
+use crate::stage::{StageState, format_time, now, seconds};
 
 /// What a build made.
 #[derive(Debug, Clone)]
@@ -42,10 +44,8 @@ pub fn build(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<BuildOutcome, BuildError> {
+    let _lease = lease(store, events)?;
     let dockerfile = parse(request)?;
-    for warning in &dockerfile.warnings {
-        tell_warning(events, &dockerfile, warning);
-    }
     let images = StoreImages::new(store);
     let graph = plan(&dockerfile, request, &images)?;
     for warning in &graph.warnings {
@@ -61,17 +61,34 @@ pub fn build(
         cancel,
         sources: Sources::new(store, request),
         session: Session::new(store, vm, cancel),
-        log: BuildLog::new(store.new_log_file()?),
+        log: BuildLog::new(store.log_file(&build_name())),
         stages: Vec::with_capacity(graph.stages.len()),
         next_step: 0,
     };
     builder.run()
 }
 
+/// Keeps others from removing what this build uses; waits for one that is removing things now, and says so.
+fn lease(store: &Store, events: &dyn Events) -> Result<Lease, BuildError> {
+    match store.lease() {
+        Err(kiln_store::Error::LockBusy { holders }) => {
+            let holders: Vec<String> = holders
+                .iter()
+                .map(|holder| format!("process {} ({})", holder.pid, holder.purpose))
+                .collect();
+            events.event(Event::Waiting {
+                holders: &holders.join(", "),
+            });
+            Ok(store.lease_wait()?)
+        }
+        lease => Ok(lease?),
+    }
+}
+
 fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
-    let source = &request.dockerfile;
-    kiln_dockerfile::parse(&source.name, &source.bytes).map_err(|error| BuildError {
-        span: Some(error.span.range()),
+    let source = Source::from_bytes(&request.dockerfile.name, &request.dockerfile.bytes);
+    kiln_dockerfile::parse(&source).map_err(|error| BuildError {
+        span: Some(range(error.span)),
         hint: error.hint.clone(),
         cause: Cause::Parse(Box::new(error)),
     })
@@ -98,24 +115,37 @@ fn plan(
         named_contexts: named_contexts.collect(),
     };
     kiln_plan::plan(dockerfile, &plan_request, images).map_err(|error| BuildError {
-        span: error.span.map(|span| span.range()),
+        span: error.span.map(range),
         hint: error.hint.clone(),
         cause: Cause::Plan(Box::new(error)),
     })
 }
 
-fn tell_warning(events: &dyn Events, dockerfile: &Dockerfile, warning: &kiln_dockerfile::lint::Warning) {
-    let line = warning.span.map(|span| dockerfile.source.lines(span).0 as usize);
+/// Names the log of a build: by time, and by process since two may start at once.
+fn build_name() -> String {
+    format!("{}-{}", now(), std::process::id())
+}
+
+fn tell_warning(
+    events: &dyn Events,
+    dockerfile: &Dockerfile,
+    warning: &kiln_dockerfile::lint::Warning,
+) {
+    let span = warning.span;
+    let line = (span != Span::default()).then(|| dockerfile.source.lines(span).0 as usize);
     events.event(Event::Warning {
         line,
-        message: &warning.to_string(),
+        message: &warning.message,
     });
 }
 
 /// The steps in the order in which they will be looked at: each stage's FROM, then its instructions.
 fn step_heads(dockerfile: &Dockerfile, graph: &BuildGraph) -> Vec<StepHead> {
     let head = |stage: &Stage, source: &kiln_plan::SourceText| StepHead {
-        stage: stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.ordinal)),
+        stage: stage
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("stage-{}", stage.ordinal)),
         text: source.text.clone(),
         line: dockerfile.source.lines(source.span).0 as usize,
     };
@@ -123,8 +153,12 @@ fn step_heads(dockerfile: &Dockerfile, graph: &BuildGraph) -> Vec<StepHead> {
         .stages
         .iter()
         .flat_map(|stage| {
-            std::iter::once(head(stage, &stage.from))
-                .chain(stage.steps.iter().map(move |step| head(stage, &step.source)))
+            std::iter::once(head(stage, &stage.from)).chain(
+                stage
+                    .steps
+                    .iter()
+                    .map(move |step| head(stage, &step.source)),
+            )
         })
         .collect()
 }
@@ -157,7 +191,10 @@ pub struct StepResult {
 impl Builder<'_> {
     fn run(&mut self) -> Result<BuildOutcome, BuildError> {
         let graph = self.graph;
-        let built = graph.stages.iter().try_for_each(|stage| self.run_stage(stage));
+        let built = graph
+            .stages
+            .iter()
+            .try_for_each(|stage| self.run_stage(stage));
         let vm_started = self.session.started();
         // A VM that does not end well has nothing left that the build needs.
         let _ = self.session.stop();
@@ -179,13 +216,13 @@ impl Builder<'_> {
     }
 
     fn run_stage(&mut self, stage: &Stage) -> Result<(), BuildError> {
-        let from = stage.from.span.range();
+        let from = range(stage.from.span);
         let mut state = self
             .observed(|builder, _| builder.base(stage))
             .map_err(|cause| self.failed(cause, from))?;
         for step in &stage.steps {
-            self.run_step(stage, step, &mut state)
-                .map_err(|cause| self.failed(cause, step.source.span.range()))?;
+            self.run_step(step, &mut state)
+                .map_err(|cause| self.failed(cause, range(step.source.span)))?;
         }
         self.stages.push(state);
         Ok(())
@@ -193,7 +230,6 @@ impl Builder<'_> {
 
     fn failed(&self, cause: Cause, span: std::ops::Range<usize>) -> BuildError {
         let hint = crate::hint::of(&cause, &self.sources);
-        let span = crate::hint::narrower_span(&cause).unwrap_or(span);
         BuildError {
             cause,
             span: Some(span),
@@ -245,13 +281,13 @@ impl Builder<'_> {
         }
     }
 
-    fn run_step(&mut self, stage: &Stage, step: &Step, state: &mut StageState) -> Result<(), Cause> {
+    fn run_step(&mut self, step: &Step, state: &mut StageState) -> Result<(), Cause> {
         let parent: &StageState = state;
         let result = self.observed(|builder, id| match &step.kind {
             StepKind::Metadata => builder.metadata(step, parent),
             StepKind::Workdir(workdir) => builder.workdir(workdir, parent),
             StepKind::Copy(copy) => builder.copy(copy, parent, id),
-            StepKind::Run(run) => builder.run_command(run, step, stage, parent, id),
+            StepKind::Run(run) => builder.run_command(run, step, parent, id),
         })?;
         let created = self.request.source_date_epoch.unwrap_or(result.created);
         state.push(&step.created_by, result.layer, created);
@@ -275,9 +311,13 @@ impl Builder<'_> {
         if self.request.no_cache {
             return Ok(None);
         }
+        self.remembered(key)
+    }
+
+    fn remembered(&self, key: &Digest) -> Result<Option<StepResult>, Cause> {
         Ok(self.store.lookup(key)?.map(|hit| StepResult {
             layer: hit.diff_id,
-            created: hit.created,
+            created: seconds(hit.created),
             made: None,
         }))
     }
@@ -291,9 +331,13 @@ impl Builder<'_> {
         size: u64,
     ) -> Result<StepResult, Cause> {
         self.store.record(key, layer, note)?;
+        // Its time must be the one that later builds find, or their images would have another id.
+        let created = self
+            .remembered(key)?
+            .map_or_else(now, |remembered| remembered.created);
         Ok(StepResult {
             layer,
-            created: now(),
+            created,
             made: Some(size),
         })
     }
@@ -309,14 +353,17 @@ impl Builder<'_> {
             os: stage.platform.os.clone(),
             variant: stage.platform.variant.clone(),
             config: stage.config.clone(),
-            rootfs: RootFs::layers(state.layers.clone()),
+            rootfs: RootFs {
+                diff_ids: state.layers.clone(),
+                ..RootFs::default()
+            },
             history: state.history.clone(),
         };
         let id = self.store.put_image(&config)?;
         for name in &self.request.tags {
             self.store.tag(name, id)?;
         }
-        Ok(id)
+        Ok(id.0)
     }
 }
 
@@ -345,4 +392,9 @@ impl Observed for StageState {
     fn layer_size(&self) -> Option<u64> {
         None
     }
+}
+
+/// A span as the command line takes it.
+fn range(span: Span) -> std::ops::Range<usize> {
+    span.start as usize..span.end as usize
 }

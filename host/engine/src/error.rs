@@ -119,6 +119,15 @@ pub enum Cause {
         /// The digest of the bytes.
         found: String,
     },
+    /// `--checksum` is no sha256 digest.
+    #[error("`{text}` is not a checksum of the form sha256:<64 hexadecimal digits>")]
+    ChecksumForm {
+        /// As written.
+        text: String,
+    },
+    /// A step needs the context of a build that has none.
+    #[error("this build has no context to take files from")]
+    NoContext,
     /// The build was stopped.
     #[error("interrupted")]
     Interrupted,

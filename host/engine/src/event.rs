@@ -29,21 +29,38 @@ pub enum OutputStream {
 
 /// One thing that happened. Steps are told in order of the graph; output of one step is never mixed with another's.
 #[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the fields are said in the variants' own lines"
+)]
 pub enum Event<'a> {
     /// The steps that will be looked at, FROMs included; sent once, before any other event but warnings.
     Planned { steps: &'a [StepHead] },
-    /// A rule of the linter or the planner has something to say.
-    Warning { line: Option<usize>, message: &'a str },
+    /// A rule of the linter or the planner has something to say, about a line from 1 where there is one.
+    Warning {
+        line: Option<usize>,
+        message: &'a str,
+    },
+    /// The store is being cleaned up by these; the build goes on when they are done.
+    Waiting { holders: &'a str },
     /// Work on a step begins.
     Started { step: StepId },
     /// The step's earlier result is used.
     Cached { step: StepId },
     /// A part of a RUN's output, as it came.
-    Output { step: StepId, stream: OutputStream, bytes: &'a [u8] },
-    /// What a long step is doing now ("downloading 12 MB").
+    Output {
+        step: StepId,
+        stream: OutputStream,
+        bytes: &'a [u8],
+    },
+    /// What a long step is doing now ("fetching https://…").
     Status { step: StepId, message: &'a str },
     /// The step was done, not taken from the cache. `layer_size` is the new layer's tar in bytes, if it made one.
-    Finished { step: StepId, elapsed: Duration, layer_size: Option<u64> },
+    Finished {
+        step: StepId,
+        elapsed: Duration,
+        layer_size: Option<u64>,
+    },
     /// The step failed; the build ends with an error that tells why.
     Failed { step: StepId, elapsed: Duration },
     /// The VM is being started, for the step named.

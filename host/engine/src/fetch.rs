@@ -47,7 +47,10 @@ pub fn fetch(
         .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
-    let mut response = agent.get(url).call().map_err(|error| refused(error.to_string()))?;
+    let mut response = agent
+        .get(url)
+        .call()
+        .map_err(|error| refused(error.to_string()))?;
     let modified = response
         .headers()
         .get("last-modified")
@@ -90,7 +93,9 @@ fn copy(
         if cancel.is_cancelled() {
             return Err(Cause::Interrupted);
         }
-        let count = body.read(&mut buffer).map_err(|error| refused(error.to_string()))?;
+        let count = body
+            .read(&mut buffer)
+            .map_err(|error| refused(error.to_string()))?;
         if count == 0 {
             return Ok((hasher.finish(), size));
         }
@@ -113,7 +118,10 @@ fn write_failed(path: &Path, source: std::io::Error) -> Cause {
 fn file_name(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    match path.split_once('/').and_then(|(_, path)| path.rsplit('/').next()) {
+    match path
+        .split_once('/')
+        .and_then(|(_, path)| path.rsplit('/').next())
+    {
         Some(name) if !matches!(name, "" | "." | "..") => name.to_owned(),
         _ => "download".to_owned(),
     }

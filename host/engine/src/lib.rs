@@ -6,12 +6,27 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
+mod command;
+mod copy;
 mod error;
 mod event;
+mod fetch;
+mod hint;
+mod key;
+mod log;
 mod request;
+mod resolve;
+mod run;
+mod run_image;
+mod session;
+mod source;
+mod stage;
 
+pub use build::{BuildOutcome, build};
 pub use error::{BuildError, Cause, FailureKind, RunFailure};
 pub use event::{Event, Events, OutputStream, StepHead, StepId};
 pub use request::{
     BuildRequest, Cancel, DockerfileSource, ExtraHost, NamedContext, Secret, VmSettings,
 };
+pub use run_image::{RunRequest, run_image};

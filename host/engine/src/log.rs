@@ -50,7 +50,8 @@ pub struct Tail(Vec<u8>);
 impl Tail {
     /// Takes more output.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+        self.0
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
         // Cut rarely: moving bytes for every line would cost more than the memory.
         if self.0.len() > 2 * TAIL_BYTES {
             self.0.drain(..self.0.len() - TAIL_BYTES);
@@ -62,7 +63,10 @@ impl Tail {
         let excess = self.0.len().saturating_sub(TAIL_BYTES);
         if excess > 0 {
             let rest = &self.0[excess..];
-            let line = rest.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let line = rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
             self.0.drain(..excess + line);
         }
         self.0

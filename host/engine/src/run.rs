@@ -4,8 +4,8 @@ use kiln_agent_client::RunOutcome;
 use kiln_oci::{ChainId, Digest};
 use kiln_plan::{CopyFrom, MountKind, Network, RunStep, Security};
 use kiln_protocol::{
-    BindMount, CacheMount, CacheSharing, Exit, FileMount, HostEntry, LowerRef, Mount, Payload, RunId,
-    RunSpec, TreeRef,
+    BindMount, CacheMount, CacheSharing, Exit, FileMount, HostEntry, LowerRef, Mount, Payload,
+    RunId, RunSpec, TreeRef,
 };
 
 use crate::error::{Cause, RunFailure};
@@ -25,7 +25,12 @@ pub fn key(
 ) -> Digest {
     let mut key = KeyBuilder::new("run", parent);
     key.text(&request.platform.to_string());
-    key.option(request.source_date_epoch.map(|time| time.to_string()).as_deref());
+    key.option(
+        request
+            .source_date_epoch
+            .map(|time| time.to_string())
+            .as_deref(),
+    );
     key.list(step.argv.iter().map(String::as_str));
     key.list(step.env.iter().map(String::as_str));
     key.text(&step.user);
@@ -103,9 +108,11 @@ pub fn check_supported(step: &RunStep) -> Result<(), Cause> {
             what: "RUN --network=host".to_owned(),
         });
     }
-    match step.mounts.iter().find(|mount| {
-        matches!(mount.kind, MountKind::Ssh { required: true, .. })
-    }) {
+    match step
+        .mounts
+        .iter()
+        .find(|mount| matches!(mount.kind, MountKind::Ssh { required: true, .. }))
+    {
         Some(_) => Err(Cause::Unsupported {
             what: "RUN --mount=type=ssh".to_owned(),
         }),
@@ -199,7 +206,8 @@ fn add_agent_mount(
                 };
             };
             if let Some(name) = env {
-                spec.secret_env.push((name.clone(), Payload(secret.0.clone())));
+                spec.secret_env
+                    .push((name.clone(), Payload(secret.0.clone())));
             }
             if mount.target.is_empty() {
                 return Ok(());

@@ -45,9 +45,10 @@ pub fn run_image(
     cancel: &Cancel,
 ) -> Result<i32, BuildError> {
     let _lease = store.lease_wait()?;
-    let config = resolve::find(store, &request.image, None)?.ok_or_else(|| Cause::ImageMissing {
-        name: request.image.clone(),
-    })?;
+    let config =
+        resolve::find(store, &request.image, None)?.ok_or_else(|| Cause::ImageMissing {
+            name: request.image.clone(),
+        })?;
     let argv = command(request, &config.config);
     if argv.is_empty() {
         return Err(Cause::NoCommand {
@@ -63,7 +64,10 @@ pub fn run_image(
         RunOutcome::Exited(Exit::Code(code)) => Ok(code),
         RunOutcome::Exited(Exit::Signal(signal)) => Ok(SIGNAL_BASE + signal),
         RunOutcome::Failed(failure) => {
-            on_output(OutputStream::Stderr, format!("kiln: {failure}\n").as_bytes());
+            on_output(
+                OutputStream::Stderr,
+                format!("kiln: {failure}\n").as_bytes(),
+            );
             Ok(failure.exit_code())
         }
     }
@@ -82,7 +86,10 @@ fn run_in(
     let mut spec = RunSpec::new(session.next_run(), lowers, argv);
     spec.env = merged_env(&image.env, &request.env);
     spec.user = request.user.clone().unwrap_or_else(|| image.user.clone());
-    spec.workdir = request.workdir.clone().unwrap_or_else(|| image.working_dir.clone());
+    spec.workdir = request
+        .workdir
+        .clone()
+        .unwrap_or_else(|| image.working_dir.clone());
     spec.hostname.clone_from(&request.hostname);
     session.run(&spec, on_output)
 }
@@ -95,7 +102,12 @@ fn command(request: &RunRequest, image: &ContainerConfig) -> Vec<String> {
         (_, Some(_)) => Vec::new(),
         _ => image.cmd.clone().unwrap_or_default(),
     };
-    entrypoint.into_iter().flatten().cloned().chain(arguments).collect()
+    entrypoint
+        .into_iter()
+        .flatten()
+        .cloned()
+        .chain(arguments)
+        .collect()
 }
 
 fn merged_env(image: &[String], own: &[String]) -> Vec<String> {

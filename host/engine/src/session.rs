@@ -53,14 +53,6 @@ struct Guest {
     uppers: HashMap<DiffId, RunId>,
 }
 
-/// What a boot gave.
-pub struct Booted {
-    /// Name of the back-end.
-    pub backend: &'static str,
-    /// Time from the start to the agent's Hello.
-    pub elapsed: Duration,
-}
-
 impl<'a> Session<'a> {
     /// A session whose VM is not started yet.
     pub fn new(store: &'a Store, settings: &'a VmSettings, cancel: &'a Cancel) -> Self {
@@ -78,12 +70,8 @@ impl<'a> Session<'a> {
         self.guest.is_some()
     }
 
-    /// Starts the VM and waits for its agent. Does nothing when it runs already.
-    pub fn boot(&mut self) -> Result<Option<Booted>, Cause> {
-        if self.guest.is_some() {
-            return Ok(None);
-        }
-        let start = Instant::now();
+    /// Starts the VM, waits for its agent, and gives the name of the back-end.
+    pub fn boot(&mut self) -> Result<&'static str, Cause> {
         let image = VmImage::find(&self.settings.image_dirs).map_err(kiln_vmm::VmError::from)?;
         image
             .check_protocol(kiln_protocol::VERSION)
@@ -99,10 +87,7 @@ impl<'a> Session<'a> {
             shared: HashSet::new(),
             uppers: HashMap::new(),
         });
-        Ok(Some(Booted {
-            backend,
-            elapsed: start.elapsed(),
-        }))
+        Ok(backend)
     }
 
     fn config(&self, image: VmImage) -> Result<VmConfig, Cause> {
@@ -194,14 +179,6 @@ impl<'a> Session<'a> {
         Ok(layer)
     }
 
-    /// Frees the changes of a run that nothing will stand on.
-    pub fn discard(&mut self, run: RunId) {
-        if let Some(guest) = &self.guest {
-            // A guest that is gone has freed everything.
-            let _ = guest.agent.discard(run);
-        }
-    }
-
     /// Ends the VM, if there is one, and waits until nothing of it is left.
     pub fn stop(&mut self) -> Result<(), Cause> {
         match self.guest.take() {
@@ -216,7 +193,12 @@ impl<'a> Session<'a> {
 }
 
 impl Guest {
-    fn receive(&mut self, run: RunId, store: &Store, cancel: &Cancel) -> Result<LayerRecord, Cause> {
+    fn receive(
+        &mut self,
+        run: RunId,
+        store: &Store,
+        cancel: &Cancel,
+    ) -> Result<LayerRecord, Cause> {
         let vm = &mut self.vm;
         let mut refused = None;
         let stream = self.agent.commit(run, MAX_LAYER_BYTES, || {
@@ -246,7 +228,8 @@ impl Guest {
 
     /// A broken connection to the agent is the VM's end, if the VM has ended: that says more.
     fn lost(&mut self, error: kiln_agent_client::Error) -> Cause {
-        if !error.is_connection_lost() {
+        use kiln_agent_client::Error;
+        if !matches!(error, Error::Gone | Error::Frame(_) | Error::Accept(_)) {
             return error.into();
         }
         match self.vm.accept(Duration::from_millis(500)) {

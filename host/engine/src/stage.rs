@@ -53,18 +53,20 @@ pub fn format_time(seconds: i64) -> String {
 
 /// Seconds since 1970 of an RFC 3339 time in UTC; 0 for anything else, since configs come from anywhere.
 fn parse_time(text: &str) -> i64 {
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
-    humantime::parse_rfc3339(text)
-        .ok()
-        .and_then(seconds)
-        .and_then(|seconds| i64::try_from(seconds).ok())
-        .unwrap_or(0)
+    humantime::parse_rfc3339(text).map_or(0, seconds)
 }
 
 /// Now, in seconds since 1970.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
+    seconds(SystemTime::now())
+}
+
+/// A time in seconds since 1970; 0 for one before.
+pub fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).ok();
+    since
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
