@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::ast::{Heredoc, KeyValue, Word};
+use crate::ast::{Arg, Heredoc, KeyValue, Word};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::json::{self, Json};
 use crate::lines::Folded;
@@ -17,7 +17,7 @@ pub struct Statement {
     /// As written.
     pub keyword: Word,
     /// `--name=value`, quotes removed.
-    pub flags: Vec<Word>,
+    pub flags: Vec<Flag>,
     /// What follows the flags.
     pub arguments: Arguments,
     /// Bodies announced on the line.
@@ -26,6 +26,17 @@ pub struct Statement {
     pub text: String,
     /// From the keyword to the end.
     pub span: Span,
+}
+
+/// A flag of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// `--name=value`, quotes removed.
+    pub text: String,
+    /// All of it.
+    pub span: Span,
+    /// The part after `=`, quotes included; empty at the end when there is none.
+    pub value: Span,
 }
 
 /// The shapes of arguments.
@@ -39,6 +50,8 @@ pub enum Arguments {
     Words(Vec<Word>),
     /// The JSON form.
     Json(Vec<Word>),
+    /// `ARG`.
+    Declarations(Vec<Arg>),
     /// `ENV` and `LABEL`.
     Pairs(Vec<KeyValue>),
     /// `HEALTHCHECK`: a word and the command after it.
@@ -167,7 +180,7 @@ fn arguments(keyword: &str, rest: &Piece<'_>, escape: char) -> Result<Arguments,
         },
         "cmd" | "entrypoint" | "run" | "shell" => text_or_json(rest)?,
         "expose" | "from" => Arguments::Words(blank_separated(rest)),
-        "arg" => Arguments::Words(quoted_words(rest, escape)),
+        "arg" => Arguments::Declarations(declarations(rest, escape)),
         "env" | "label" => Arguments::Pairs(pairs(keyword, rest, escape)?),
         "maintainer" | "stopsignal" | "user" | "workdir" => Arguments::Text(rest.word()),
         "healthcheck" => health(rest)?,
@@ -222,6 +235,35 @@ fn health(piece: &Piece<'_>) -> Result<Arguments, ParseError> {
     ))
 }
 
+/// A word with its quotes and escapes, and its bytes in the piece that it was cut from.
+struct Quoted {
+    text: String,
+    range: Range<usize>,
+}
+
+impl Quoted {
+    fn word(&self, piece: &Piece<'_>) -> Word {
+        Word {
+            text: self.text.clone(),
+            span: piece.sub(self.range.clone()).span(),
+        }
+    }
+
+    /// The words before and after the first `=`.
+    fn split(&self, piece: &Piece<'_>) -> Option<(Word, Word)> {
+        let (name, value) = self.text.split_once('=')?;
+        let equals = self.range.start + name.len();
+        let word = |text: &str, range| Word {
+            text: text.to_owned(),
+            span: piece.sub(range).span(),
+        };
+        Some((
+            word(name, self.range.start..equals),
+            word(value, equals + 1..self.range.end),
+        ))
+    }
+}
+
 /// `name=value …`, or the old form `name value` when the first word has no `=`.
 fn pairs(keyword: &str, piece: &Piece<'_>, escape: char) -> Result<Vec<KeyValue>, ParseError> {
     let words = quoted_words(piece, escape);
@@ -238,79 +280,96 @@ fn pairs(keyword: &str, piece: &Piece<'_>, escape: char) -> Result<Vec<KeyValue>
             legacy: true,
         }]);
     }
-    words.into_iter().map(pair).collect()
+    let pair = |word: &Quoted| match word.split(piece) {
+        Some((key, value)) => Ok(KeyValue {
+            key,
+            value,
+            legacy: false,
+        }),
+        None => {
+            let Word { text, span } = word.word(piece);
+            Err(ParseError::new(
+                span,
+                ParseErrorKind::MissingEquals { word: text },
+            ))
+        }
+    };
+    words.iter().map(pair).collect()
 }
 
-fn pair(word: Word) -> Result<KeyValue, ParseError> {
-    let Some((key, value)) = word.text.split_once('=') else {
-        return Err(ParseError::new(
-            word.span,
-            ParseErrorKind::MissingEquals { word: word.text },
-        ));
+/// `name[=default] …`
+fn declarations(piece: &Piece<'_>, escape: char) -> Vec<Arg> {
+    let declaration = |word: &Quoted| match word.split(piece) {
+        Some((name, default)) => Arg {
+            name,
+            default: Some(default),
+        },
+        None => Arg {
+            name: word.word(piece),
+            default: None,
+        },
     };
-    let middle = (word.span.start + key.len() as u32).min(word.span.end);
-    Ok(KeyValue {
-        key: Word {
-            text: key.to_owned(),
-            span: Span::new(word.span.start, middle),
-        },
-        value: Word {
-            text: value.to_owned(),
-            span: Span::new((middle + 1).min(word.span.end), word.span.end),
-        },
-        legacy: false,
-    })
+    quoted_words(piece, escape)
+        .iter()
+        .map(declaration)
+        .collect()
 }
 
 /// Cuts at white space outside of quotes; quotes and escapes stay, but for an escape at the very end.
-fn quoted_words(piece: &Piece<'_>, escape: char) -> Vec<Word> {
+fn quoted_words(piece: &Piece<'_>, escape: char) -> Vec<Quoted> {
     let mut words = Vec::new();
-    let mut current: Option<(usize, String)> = None;
+    let mut current: Option<Quoted> = None;
     let mut quote = None;
-    let mut finish = |current: &mut Option<(usize, String)>, end: usize| {
-        if let Some((start, text)) = current.take().filter(|(_, text)| !text.is_empty()) {
-            words.push(Word {
-                text,
-                span: piece.sub(start..end).span(),
-            });
-        }
-    };
     let mut chars = piece.text().char_indices();
     while let Some((at, ch)) = chars.next() {
         if quote.is_none() && ch.is_whitespace() {
-            finish(&mut current, at);
+            words.extend(current.take());
             continue;
         }
-        let (_, text) = current.get_or_insert((at, String::new()));
+        let word = current.get_or_insert_with(|| Quoted {
+            text: String::new(),
+            range: at..at,
+        });
+        let mut push = |at: usize, ch: char| {
+            word.text.push(ch);
+            word.range.end = at + ch.len_utf8();
+        };
         if ch == escape && quote != Some('\'') {
-            if let Some((_, escaped)) = chars.next() {
-                text.extend([ch, escaped]);
+            if let Some((next, escaped)) = chars.next() {
+                push(at, ch);
+                push(next, escaped);
             }
             continue;
         }
-        text.push(ch);
+        push(at, ch);
         match quote {
             None if ch == '\'' || ch == '"' => quote = Some(ch),
             Some(open) if ch == open => quote = None,
             _ => {}
         }
     }
-    finish(&mut current, piece.text().len());
+    words.extend(current.take());
+    words.retain(|word| !word.text.is_empty());
     words
 }
 
 /// Takes leading words that start with `--` off; a lone `--` ends them. Quotes and backslashes are resolved.
-fn flags<'a>(piece: &Piece<'a>) -> (Vec<Word>, Piece<'a>) {
+fn flags<'a>(piece: &Piece<'a>) -> (Vec<Flag>, Piece<'a>) {
     let mut flags = Vec::new();
     let mut rest = piece.trim();
     while rest.text().starts_with("--") {
         let (text, len) = flag(rest.text());
-        let span = rest.sub(0..len).span();
+        let written = rest.sub(0..len);
         rest = rest.from(len).trim();
         if text == "--" {
             break;
         }
-        flags.push(Word { text, span });
+        let equals = written.text().find('=').map_or(len, |at| at + 1);
+        flags.push(Flag {
+            text,
+            span: written.span(),
+            value: written.from(equals).span(),
+        });
     }
     (flags, rest)
 }

@@ -77,6 +77,12 @@ fn words(dockerfile: &Dockerfile) -> Vec<Word> {
                 words.extend(run.mounts.iter().map(|mount| mount.text.clone()))
             }
             InstructionKind::Copy(copy) => {
+                words.extend(
+                    [&copy.from, &copy.chown, &copy.chmod]
+                        .into_iter()
+                        .flatten()
+                        .cloned(),
+                );
                 words.push(copy.destination.clone());
                 words.extend(copy.sources.iter().map(|source| match source {
                     CopySource::Path(word) => word.clone(),
@@ -132,6 +138,8 @@ fn mutate(text: &[u8], random: &mut Random) -> Vec<u8> {
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![
         b"# escape=`\nFROM a AS b\nRUN --mount=type=cache,target=/a <<E cat\n$x\nE\nCOPY <<-'F' a /b\n\tq\n\tF\n".to_vec(),
+        "FROM a\nENV a\\\n\u{e9}=b\\\n\u{e9} c\\\n=\u{e9}\nARG q\\\n\u{e9}=1\n".as_bytes().to_vec(),
+        "FROM a\nCOPY --from\\\n# \u{e9}\u{e9}\n=\u{e9} --chown='\u{e9}' a b\n".as_bytes().to_vec(),
         b"ARG a=1 b\nFROM $a\nENV a=\"b\\\n c\" d='e'\nONBUILD RUN [\"x\", \"\\u00e9\"]\nHEALTHCHECK --interval=5s CMD x".to_vec(),
     ];
     for (folder, file) in [

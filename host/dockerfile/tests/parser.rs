@@ -113,6 +113,16 @@ fn dump_arguments(arguments: &Arguments) -> String {
         Arguments::None => String::new(),
         Arguments::Text(word) => format!(" {}", quote(&word.text)),
         Arguments::Words(list) | Arguments::Json(list) => words(list),
+        Arguments::Declarations(args) => args
+            .iter()
+            .map(|arg| {
+                let default = arg.default.as_ref().map(|word| format!("={}", word.text));
+                format!(
+                    " {}",
+                    quote(&(arg.name.text.clone() + &default.unwrap_or_default()))
+                )
+            })
+            .collect(),
         Arguments::Pairs(pairs) => pairs
             .iter()
             .map(|pair| {

@@ -50,7 +50,7 @@ impl Flags {
                 flag.to_owned(),
                 Word {
                     text,
-                    span: value_span(word),
+                    span: word.value,
                 },
             ));
         }
@@ -125,10 +125,4 @@ fn unknown(
         flag: flag.to_owned(),
     };
     ParseError::new(span, kind).with_hint(hint.map(|name| format!("did you mean --{name}?")))
-}
-
-/// The part after `=`, as far as quotes before it allow to tell.
-fn value_span(word: &Word) -> Span {
-    let skip = word.text.find('=').map_or(0, |at| at as u32 + 1);
-    Span::new((word.span.start + skip).min(word.span.end), word.span.end)
 }

@@ -1,9 +1,8 @@
 //! The instructions that are a list of words and little more.
 
 use super::flags::{FlagKind, Flags};
-use crate::ast::{Arg, From, InstructionKind, KeyValue, Word};
+use crate::ast::{From, InstructionKind, KeyValue, Word};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::source::Span;
 use crate::syntax::{Arguments, Statement};
 
 const FROM_FLAGS: &[(&str, FlagKind)] = &[("platform", FlagKind::One)];
@@ -108,34 +107,21 @@ pub(super) fn pairs(statement: Statement) -> Result<Vec<KeyValue>, ParseError> {
 }
 
 pub(super) fn arg(statement: Statement) -> Result<InstructionKind, ParseError> {
-    let words = words(statement)?;
-    let args = words.into_iter().map(|word| {
-        let Some((name, default)) = word.text.split_once('=') else {
-            return Ok(Arg {
-                name: word,
-                default: None,
-            });
+    let statement = super::without_flags(statement)?;
+    let Arguments::Declarations(args) = statement.arguments else {
+        return Err(super::missing_arguments(&statement));
+    };
+    if let Some(arg) = args.iter().find(|arg| arg.name.text.is_empty()) {
+        let span = arg
+            .default
+            .as_ref()
+            .map_or(arg.name.span, |default| arg.name.span.to(default.span));
+        let kind = ParseErrorKind::BlankName {
+            instruction: "ARG".to_owned(),
         };
-        if name.is_empty() {
-            let kind = ParseErrorKind::BlankName {
-                instruction: "ARG".to_owned(),
-            };
-            return Err(ParseError::new(word.span, kind));
-        }
-        let middle = (word.span.start + name.len() as u32).min(word.span.end);
-        let after = (middle + 1).min(word.span.end);
-        Ok(Arg {
-            name: Word {
-                text: name.to_owned(),
-                span: Span::new(word.span.start, middle),
-            },
-            default: Some(Word {
-                text: default.to_owned(),
-                span: Span::new(after, word.span.end),
-            }),
-        })
-    });
-    Ok(InstructionKind::Arg(args.collect::<Result<_, _>>()?))
+        return Err(ParseError::new(span, kind));
+    }
+    Ok(InstructionKind::Arg(args))
 }
 
 pub(super) fn shell(statement: Statement) -> Result<InstructionKind, ParseError> {
