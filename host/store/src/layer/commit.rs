@@ -22,7 +22,7 @@ use rusqlite::params;
 use crate::database::{Column, now};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::LayerRecord;
-use crate::layer::stage::StagedLayer;
+use crate::layer::stage::{StagedFolder, StagedLayer};
 use crate::layout::{INDEX, TAR};
 use crate::store::Store;
 
@@ -39,57 +39,60 @@ impl StagedLayer {
         if let Some(record) = store.find_layer(found)?.filter(is_complete) {
             return Ok(record);
         }
-        self.sync()?;
+        let StagedLayer {
+            folder,
+            tar,
+            index,
+            index_size,
+        } = self;
+        let record = store.record_of(found, tar.size, index_size);
+        sync(&folder, tar.file, index)?;
         let target = store.layout().layer(found);
-        if !self.rename_to(&target)? && !is_complete(&self.record(store)) {
-            self.replace(&target)?;
+        if !rename(&folder, &target)? && !is_complete(&record) {
+            replace(&folder, &target)?;
         }
         let parent = store.layout().layers();
         sync_dir(&parent).at("sync", &parent)?;
-        let record = self.record(store);
         store.insert_layer(&record)?;
         Ok(record)
     }
+}
 
-    fn record(&self, store: &Store) -> LayerRecord {
-        store.record_of(self.tar.diff_id, self.tar.size, self.index_size)
-    }
+/// Makes the staged files durable, both at once since a journal takes them in one go, and closes them:
+/// Windows does not rename a folder while a file in it is open.
+fn sync(folder: &StagedFolder, tar: File, index: File) -> Result<()> {
+    let (tar_synced, index_synced) = std::thread::scope(|scope| {
+        let syncing = scope.spawn(move || tar.sync_all());
+        let index_synced = index.sync_all();
+        let tar_synced = syncing.join();
+        (
+            tar_synced.unwrap_or(Err(io::ErrorKind::BrokenPipe.into())),
+            index_synced,
+        )
+    });
+    tar_synced.at("sync", &folder.tar())?;
+    index_synced.at("sync", &folder.index())?;
+    sync_dir(folder.path()).at("sync", folder.path())
+}
 
-    /// Both files at once: a journal takes them in one go.
-    fn sync(&self) -> Result<()> {
-        let (tar_path, index_path) = (self.folder.tar(), self.folder.index());
-        let (tar, index) = std::thread::scope(|scope| {
-            let tar = scope.spawn(|| self.tar.file.sync_all());
-            let index = self.index.sync_all();
-            (
-                tar.join().unwrap_or(Err(io::ErrorKind::BrokenPipe.into())),
-                index,
-            )
-        });
-        tar.at("sync", &tar_path)?;
-        index.at("sync", &index_path)?;
-        sync_dir(self.folder.path()).at("sync", self.folder.path())
+/// Gives the staged folder its name. False if something has that name already.
+fn rename(folder: &StagedFolder, target: &Path) -> Result<bool> {
+    match fs::rename(folder.path(), target) {
+        Ok(()) => Ok(true),
+        Err(_) if target.exists() => Ok(false),
+        Err(error) => Err(Error::io("create", target, error)),
     }
+}
 
-    /// False if something has that name already.
-    fn rename_to(&self, target: &Path) -> Result<bool> {
-        match fs::rename(self.folder.path(), target) {
-            Ok(()) => Ok(true),
-            Err(_) if target.exists() => Ok(false),
-            Err(error) => Err(Error::io("create", target, error)),
-        }
-    }
-
-    /// Puts this copy in the place of a damaged one, which goes with the staged folder.
-    fn replace(&self, target: &Path) -> Result<()> {
-        let damaged = self.folder.path().with_extension("damaged");
-        fs::rename(target, &damaged).at("move away", target)?;
-        let renamed = self.rename_to(target);
-        // It lies in the run folder; what cannot be removed now is swept later.
-        let _ = fs::remove_dir_all(&damaged);
-        // False means that another process has put a fresh copy there: as good as ours.
-        renamed.map(drop)
-    }
+/// Puts this copy in the place of a damaged one.
+fn replace(folder: &StagedFolder, target: &Path) -> Result<()> {
+    let damaged = folder.path().with_extension("damaged");
+    fs::rename(target, &damaged).at("move away", target)?;
+    let renamed = rename(folder, target);
+    // It lies in the run folder; what cannot be removed now is swept later.
+    let _ = fs::remove_dir_all(&damaged);
+    // False means that another process has put a fresh copy there: as good as ours.
+    renamed.map(drop)
 }
 
 /// Whether the files are there with the lengths they should have. Their content is what `check` is for.
