@@ -35,7 +35,9 @@ mod imp {
             let start = match seek(file, OsSeek::Data(position)) {
                 Ok(start) => start,
                 Err(Errno::NXIO) => break,
-                Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(vec![0..len]),
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                    return Ok(std::iter::once(0..len).collect());
+                }
                 Err(error) => return Err(error.into()),
             };
             let end = seek(file, OsSeek::Hole(start))?.min(len);
@@ -77,7 +79,9 @@ mod imp {
     use super::{File, Path, Range, io};
 
     pub(super) fn data_ranges(_file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
-        Ok(if len == 0 { Vec::new() } else { vec![0..len] })
+        Ok(std::iter::once(0..len)
+            .filter(|range| !range.is_empty())
+            .collect())
     }
 
     /// The standard library clones where the file system can (APFS, ReFS).
