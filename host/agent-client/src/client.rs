@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_protocol::{
     Channel, Event, Exit, Failure, FrameError, FrameKind, Hello, HelloReply, Payload, Refusal,
@@ -26,7 +27,7 @@ pub struct Terms {
     pub write_limit: u32,
     /// Bytes of output of one run under way at once.
     pub output_window: u32,
-    /// The guest's clock is set by this.
+    /// The guest's clock is set by this; none is the present.
     pub time_ns: Option<u64>,
     /// Seed for the guest's random numbers.
     pub entropy: Vec<u8>,
@@ -116,7 +117,7 @@ impl AgentClient {
                 version: VERSION,
                 write_limit: terms.write_limit,
                 output_window: terms.output_window,
-                time_ns: terms.time_ns,
+                time_ns: terms.time_ns.or_else(now),
                 entropy: Payload(terms.entropy.clone()),
             }),
             Err(error) => HelloReply::Refused(Refusal {
@@ -270,6 +271,12 @@ impl AgentClient {
         write_message(&mut *writer, FrameKind::Control, request)?;
         Ok(writer.flush().map_err(FrameError::Io)?)
     }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> Option<u64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

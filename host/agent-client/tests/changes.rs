@@ -112,7 +112,7 @@ fn runs_stand_on_what_runs_changed() {
     let base = machine.base();
     let (first, _) = changes(
         &machine,
-        &[base.clone()],
+        std::slice::from_ref(&base),
         "echo one > /one; rm /old/file; chmod 700 /tmp",
     );
     let lowers = [base.clone(), LowerRef::Upper { run: first }];

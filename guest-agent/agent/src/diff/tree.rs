@@ -340,6 +340,6 @@ fn entry(path: &[u8], kind: Kind, stat: &Stat) -> Entry {
     let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
     entry.uid = stat.st_uid;
     entry.gid = stat.st_gid;
-    entry.mtime = stat.st_mtime as i64;
+    entry.mtime = stat.st_mtime;
     entry
 }

@@ -98,7 +98,7 @@ impl Command {
         let name = self.argv.first().expect("checked when it was made");
         if name.as_bytes().contains(&b'/') {
             let found = check(name).map(|()| name.clone());
-            return found.or_else(|error| Err(not_found(name, error)));
+            return found.map_err(|error| not_found(name, error));
         }
         let mut refused = Errno::NOENT;
         for folder in self.path.split(':') {

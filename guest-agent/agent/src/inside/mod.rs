@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit};
 use crate::failure::{OrFail, failure};
 use crate::sys;
 
-pub(crate) use report::{CreatedEntry, read_notes};
+pub(crate) use report::{Before, CreatedEntry, read_notes};
 
 /// Folders of the spawner's own root, on which things are mounted on their way to the new root.
 pub(crate) mod stage {
@@ -139,11 +139,16 @@ fn set_limits(spec: &RunSpec) -> Result<(), Failure> {
         .limits
         .open_files
         .map_or((1024, 524_288), |files| (files, files));
-    let limit = |maximum: u64| Rlimit { current: Some(current.min(maximum)), maximum: Some(maximum) };
+    let limit = |maximum: u64| Rlimit {
+        current: Some(current.min(maximum)),
+        maximum: Some(maximum),
+    };
     let result = match rustix::process::setrlimit(Resource::Nofile, limit(maximum)) {
         // Without CAP_SYS_RESOURCE, which a VM's init has, what there is must do.
         Err(Errno::PERM) => {
-            let inherited = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(maximum);
+            let inherited = rustix::process::getrlimit(Resource::Nofile)
+                .maximum
+                .unwrap_or(maximum);
             rustix::process::setrlimit(Resource::Nofile, limit(inherited.min(maximum)))
         }
         result => result,

@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::report::{CreatedEntry, Report};
+use super::report::{Before, CreatedEntry, Report};
 use crate::failure::{OrFail, failure};
 
 /// As many symlinks as the kernel follows.
@@ -114,19 +114,20 @@ fn create(
     report.created(CreatedEntry {
         path: path[1..].to_vec(),
         directory,
-        parent_times: times(&before),
+        parent: as_before(&before),
     });
     Ok(())
 }
 
-/// Access and modification times.
 #[expect(
     clippy::unnecessary_cast,
     reason = "the types differ between architectures"
 )]
-fn times(stat: &Stat) -> [(i64, i64); 2] {
-    [
-        (stat.st_atime as i64, stat.st_atime_nsec as i64),
-        (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-    ]
+fn as_before(stat: &Stat) -> Before {
+    Before {
+        mode: stat.st_mode,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+    }
 }

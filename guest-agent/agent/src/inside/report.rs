@@ -27,8 +27,18 @@ pub(crate) struct CreatedEntry {
     pub path: Vec<u8>,
     /// Whether it is a directory.
     pub directory: bool,
-    /// Times of the folder before: access and modification, seconds and nanoseconds.
-    pub parent_times: [(i64, i64); 2],
+    /// The folder that it was made in.
+    pub parent: Before,
+}
+
+/// A folder as it was before something was made in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Modification time: seconds and nanoseconds.
+    pub modified: (i64, i64),
 }
 
 /// The inside's end.

@@ -52,11 +52,13 @@ impl Caches {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the cache into use by its sharing rule, and gives its directory as a detached mount.
+    /// Takes the cache into use by its sharing rule, and gives its directory as a detached mount. `held` are the
+    /// caches that the same run has already: it never waits for itself.
     pub fn open<'a>(
         &'a self,
         agent: &Agent,
         mount: &CacheMount,
+        held: &[CacheUse<'a>],
     ) -> Result<(OwnedFd, CacheUse<'a>), Failure> {
         if mount.id.len() > MAX_ID {
             return Err(failure(
@@ -64,7 +66,8 @@ impl Caches {
                 format!("the id of a cache is longer than {MAX_ID} bytes"),
             ));
         }
-        let (usage, path, number) = self.take(mount);
+        let again = held.iter().find(|usage| usage.id == mount.id);
+        let (usage, path, number) = self.take(mount, again.map(|usage| usage.index));
         let path = match path {
             Some(path) => path,
             None => {
@@ -77,6 +80,7 @@ impl Caches {
                 {
                     instance.path = Some(path.clone());
                 }
+                self.released.notify_all();
                 path
             }
         };
@@ -87,12 +91,17 @@ impl Caches {
     }
 
     /// Chooses the instance: its path if it is made already, and the number for its folder if it is not.
-    fn take(&self, mount: &CacheMount) -> (CacheUse<'_>, Option<PathBuf>, usize) {
+    fn take(
+        &self,
+        mount: &CacheMount,
+        again: Option<usize>,
+    ) -> (CacheUse<'_>, Option<PathBuf>, usize) {
         let mut known = self.known();
         loop {
             let number = known.count;
             let all = known.by_id.entry(mount.id.clone()).or_default();
             let index = match mount.sharing {
+                _ if again.is_some() => again,
                 // One that is being made by another run is waited for as well.
                 CacheSharing::Shared => match all.first() {
                     Some(first) if first.path.is_none() && first.users > 0 => None,

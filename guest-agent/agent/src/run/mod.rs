@@ -2,17 +2,17 @@
 
 mod active;
 mod caches;
+mod mount_points;
 mod output;
 mod trees;
 
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kiln_protocol::{Exit, Failure, LowerRef, Network, RunSpec, Stage};
-use rustix::fs::{AtFlags, CWD, MemfdFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::MemfdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use active::Active;
@@ -21,7 +21,7 @@ pub(crate) use caches::Caches;
 use crate::cgroup::RunCgroup;
 use crate::connection::Sender;
 use crate::failure::{OrFail, failure};
-use crate::inside::{CreatedEntry, read_notes};
+use crate::inside::read_notes;
 use crate::overlay::{self, MAX_LOWERS, Upper};
 use crate::scratch::RunFolder;
 use crate::serve::Agent;
@@ -64,7 +64,7 @@ pub(crate) fn execute(
     let ended = sys::wait_for(process.pidfd.as_fd());
     active.ended();
     drop(process);
-    clean_up(&folder.upper(), &created);
+    mount_points::take_out(&folder.upper(), &created);
     trees::clean_up(spec, &folder);
     drop(trees);
     if let Some(failure) = failed {
@@ -164,41 +164,4 @@ fn write_plan(spec: &RunSpec) -> std::io::Result<OwnedFd> {
     let mut file = File::from(rustix::fs::memfd_create("plan", MemfdFlags::CLOEXEC)?);
     file.write_all(&json)?;
     Ok(file.into())
-}
-
-/// Takes mount points that were made for the run out of its changes, deepest first, as if they had never been.
-///
-/// The changes were empty when they were made, so a folder of the changes that is empty now was only copied there to
-/// hold them. What a command has put something into stays.
-fn clean_up(upper: &Path, created: &[CreatedEntry]) {
-    for entry in created.iter().rev() {
-        let path = upper.join(std::ffi::OsStr::from_bytes(&entry.path));
-        let removed = if entry.directory {
-            std::fs::remove_dir(&path).is_ok()
-        } else {
-            std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0)
-                && std::fs::remove_file(&path).is_ok()
-        };
-        let Some(parent) = path.parent().filter(|_| removed) else {
-            continue;
-        };
-        if parent == upper || std::fs::remove_dir(parent).is_err() {
-            restore_times(parent, &entry.parent_times);
-        }
-    }
-}
-
-fn restore_times(path: &Path, [_, (seconds, nanoseconds)]: &[(i64, i64); 2]) {
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT as _,
-        },
-        last_modification: Timespec {
-            tv_sec: *seconds,
-            tv_nsec: *nanoseconds as _,
-        },
-    };
-    // A wrong time of a folder is no reason to fail a build.
-    let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
 }

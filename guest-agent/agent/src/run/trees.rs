@@ -44,7 +44,7 @@ pub(super) fn open_all<'a>(
                 trees.mounts.push(tree);
             }
             MountKind::Cache(cache) => {
-                let (tree, usage) = agent.caches.open(agent, cache)?;
+                let (tree, usage) = agent.caches.open(agent, cache, &trees.caches)?;
                 trees.mounts.push(tree);
                 trees.caches.push(usage);
             }

@@ -1,6 +1,9 @@
 //! A real agent without a VM: the program runs here as root with mounts of its own, dials a socket, and finds its
 //! layers in a folder. Tests that need it are skipped where it cannot run.
 
+#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
