@@ -45,11 +45,11 @@ pub fn run(project: &Project) -> Result<(), Error> {
     kiln(project, &["build", "-t", IMAGE, &text(&example)])?;
     kiln(project, &["run", "--rm", IMAGE])?;
     step("done");
-    note("the program is target/release/kiln; in this checkout, start it with");
-    note(&format!(
-        "export KILN_VM_IMAGE={}",
-        project.vm_image_out(std::env::consts::ARCH).display()
-    ));
+    note("to go on from here:");
+    for (name, value) in environment(project) {
+        note(&format!("export {name}={}", value.display()));
+    }
+    note(&format!("{} images", project.kiln().display()));
     Ok(())
 }
 
@@ -69,6 +69,17 @@ fn kiln(project: &Project, args: &[&str]) -> Result<(), Error> {
         &format!("kiln {}", args[0]),
         command.current_dir(&project.root),
     )
+}
+
+/// What `kiln` is told in this checkout: where its VM image is, and to keep its store among the build's results.
+fn environment(project: &Project) -> [(&'static str, PathBuf); 2] {
+    [
+        (
+            "KILN_VM_IMAGE",
+            project.vm_image_out(std::env::consts::ARCH),
+        ),
+        ("KILN_DATA_DIR", project.target().join("hello/data")),
+    ]
 }
 
 /// A word as one would type it in the checkout's root.
