@@ -201,7 +201,7 @@ fn push_pax(blocks: &mut Vec<Block>, entry: &Entry, records: &Records) {
 }
 
 /// `<length> <key>=<value>\n`, where the length counts itself.
-fn push_record(data: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+pub(crate) fn push_record(data: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = 1 + key.len() + 1 + value.len() + 1;
     let digits_of = |number: usize| number.ilog10() as usize + 1;
     let mut len = rest + digits_of(rest);

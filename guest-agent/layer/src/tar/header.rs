@@ -29,7 +29,6 @@ pub(crate) const MINOR: Range<usize> = 337..345;
 pub(crate) const PREFIX: Range<usize> = 345..500;
 
 pub(crate) const POSIX_MAGIC: &[u8; 8] = b"ustar\x0000";
-pub(crate) const GNU_MAGIC: &[u8; 8] = b"ustar  \0";
 
 /// Bytes from `len` to the next block.
 pub(crate) fn padding(len: u64) -> u64 {
