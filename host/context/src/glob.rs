@@ -50,6 +50,8 @@ pub struct Glob {
     prefix: Vec<u8>,
     /// What follows.
     ops: Vec<Op>,
+    /// Bytes that every match ends with; `ops` has them too.
+    suffix: Vec<u8>,
 }
 
 impl Glob {
@@ -68,17 +70,21 @@ impl Glob {
             return Err(GlobError::TooLong);
         }
         let ops = parse(pattern, docker)?;
-        let literal = ops
-            .iter()
-            .take_while(|op| matches!(op, Op::Byte(_)))
-            .count();
-        let prefix = ops[..literal]
-            .iter()
-            .map_while(|op| if let Op::Byte(b) = op { Some(*b) } else { None })
-            .collect();
+        let byte = |op: &Op| {
+            if let Op::Byte(byte) = op {
+                Some(*byte)
+            } else {
+                None
+            }
+        };
+        let prefix: Vec<u8> = ops.iter().map_while(byte).collect();
+        let ops = ops[prefix.len()..].to_vec();
+        let mut suffix: Vec<u8> = ops.iter().rev().map_while(byte).collect();
+        suffix.reverse();
         Ok(Glob {
             prefix,
-            ops: ops[literal..].to_vec(),
+            ops,
+            suffix,
         })
     }
 
@@ -95,10 +101,8 @@ impl Glob {
         if self.ops.is_empty() {
             return rest.is_empty();
         }
-        if self.ops == [Op::Anything] {
-            return true;
-        }
-        run(&self.ops, rest)
+        // Most paths fail here, before anything is allocated.
+        rest.ends_with(&self.suffix) && (self.ops == [Op::Anything] || run(&self.ops, rest))
     }
 
     /// Whether some path below the folder `dir` might match. May say yes in vain, never no.

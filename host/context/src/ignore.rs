@@ -182,7 +182,9 @@ impl Ignore {
 
     /// Whether a rule might match something below the folder `dir`, which itself is not matched.
     pub fn may_exclude_below(&self, dir: &[u8]) -> bool {
-        self.rules.iter().any(|rule| !rule.brings_back && rule.glob.may_match_below(dir))
+        self.rules
+            .iter()
+            .any(|rule| !rule.brings_back && rule.glob.may_match_below(dir))
     }
 
     /// The rule that hides `path` (relative to the context, no matter how it is written), for hints.

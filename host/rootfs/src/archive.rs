@@ -8,7 +8,9 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_layer::{Entry, Kind, Limits, TarEntry, TarError, TarReader, file_name, join, parent, whiteout};
+use kiln_layer::{
+    Entry, Kind, Limits, TarEntry, TarError, TarReader, file_name, join, parent, whiteout,
+};
 use kiln_oci::decompress;
 
 use crate::content::{Content, Spool};
@@ -24,9 +26,14 @@ const MAX_UNPACKED: u64 = 100 << 30;
 
 /// Whether the bytes, decompressed, start as a tar does. Names do not count.
 pub(crate) fn is_archive(content: &Content) -> bool {
-    let Ok((_, reader)) = content.open().and_then(decompress) else { return false };
+    let Ok((_, reader)) = content.open().and_then(decompress) else {
+        return false;
+    };
     let first = TarReader::new(reader.take(MAX_UNPACKED), Limits::default()).next_entry();
-    matches!(first, Ok(Some(_)) | Err(TarError::Path { .. } | TarError::UnsupportedType { .. }))
+    matches!(
+        first,
+        Ok(Some(_)) | Err(TarError::Path { .. } | TarError::UnsupportedType { .. })
+    )
 }
 
 /// Puts one archive into the image.
@@ -71,19 +78,38 @@ impl<'s, 'v> Unpacker<'s, 'v> {
         epoch: Option<i64>,
     ) -> Unpacker<'s, 'v> {
         let spool = Arc::new(Spool::new());
-        Unpacker { staging, dest: dest.to_vec(), name, owner, epoch, spool, spooled: 0 }
+        Unpacker {
+            staging,
+            dest: dest.to_vec(),
+            name,
+            owner,
+            epoch,
+            spool,
+            spooled: 0,
+        }
     }
 
     /// Read the whole archive; large contents wait in a file in `scratch`.
     pub fn unpack(&mut self, content: &Content, scratch: &Path) -> Result<(), CopyError> {
-        let (_, stream) = content.open().and_then(decompress).map_err(|error| self.broken(error.into()))?;
+        let (_, stream) = content
+            .open()
+            .and_then(decompress)
+            .map_err(|error| self.broken(error.into()))?;
         // One byte more than allowed tells "too large" from "cut off".
         let mut tar = TarReader::new(stream.take(MAX_UNPACKED + 1), Limits::default());
-        while let Some(TarEntry { entry, .. }) = tar.next_entry().map_err(|error| self.broken(error))? {
+        while let Some(TarEntry { entry, .. }) =
+            tar.next_entry().map_err(|error| self.broken(error))?
+        {
             if self.spooled.saturating_add(entry.data_len()) > MAX_UNPACKED {
-                return Err(CopyError::ArchiveTooLarge { name: self.name.clone(), limit: MAX_UNPACKED });
+                return Err(CopyError::ArchiveTooLarge {
+                    name: self.name.clone(),
+                    limit: MAX_UNPACKED,
+                });
             }
-            let markers = entry.path.split(|&b| b == b'/').any(|name| name.starts_with(whiteout::PREFIX));
+            let markers = entry
+                .path
+                .split(|&b| b == b'/')
+                .any(|name| name.starts_with(whiteout::PREFIX));
             if !entry.path.is_empty() && !markers {
                 self.put(entry, &mut tar, scratch)?;
             }
@@ -93,7 +119,11 @@ impl<'s, 'v> Unpacker<'s, 'v> {
 
     fn put(&mut self, entry: Entry, data: &mut dyn Read, scratch: &Path) -> Result<(), CopyError> {
         let folder = self.locate(parent(&entry.path).unwrap_or_default())?;
-        let new = NewDirs { mode: 0o755, owner: self.owner.unwrap_or_default(), mtime: self.epoch.unwrap_or(0) };
+        let new = NewDirs {
+            mode: 0o755,
+            owner: self.owner.unwrap_or_default(),
+            mtime: self.epoch.unwrap_or(0),
+        };
         self.staging.make_dirs(&folder, &new)?;
         let path = join(&folder, file_name(&entry.path));
         let (stat, content) = match &entry.kind {
@@ -118,17 +148,32 @@ impl<'s, 'v> Unpacker<'s, 'v> {
     fn locate(&self, path: &[u8]) -> Result<Vec<u8>, CopyError> {
         let root = self.staging.node(&self.dest)?;
         let inside = match root {
-            Some(root) => resolve(&Jail { staging: self.staging, root }, path)?.path,
+            Some(root) => {
+                resolve(
+                    &Jail {
+                        staging: self.staging,
+                        root,
+                    },
+                    path,
+                )?
+                .path
+            }
             None => path.to_vec(),
         };
-        Ok(if inside.is_empty() { self.dest.clone() } else { join(&self.dest, &inside) })
+        Ok(if inside.is_empty() {
+            self.dest.clone()
+        } else {
+            join(&self.dest, &inside)
+        })
     }
 
     /// Give a file that is there another name: both become names of one inode.
     fn link(&mut self, target: &[u8]) -> Result<Option<(Stat, Option<Content>)>, CopyError> {
         let folder = self.locate(parent(target).unwrap_or_default())?;
         let path = join(&folder, file_name(target));
-        let Some(mut stat) = self.staging.lstat(&path)? else { return Ok(None) };
+        let Some(mut stat) = self.staging.lstat(&path)? else {
+            return Ok(None);
+        };
         let content = match stat.kind {
             Kind::Dir => return Ok(None),
             Kind::File { .. } => self.staging.content(&path)?,
@@ -141,16 +186,28 @@ impl<'s, 'v> Unpacker<'s, 'v> {
         Ok(Some((stat, content)))
     }
 
-    fn spool(&mut self, data: &mut dyn Read, size: u64, scratch: &Path) -> Result<Content, CopyError> {
+    fn spool(
+        &mut self,
+        data: &mut dyn Read,
+        size: u64,
+        scratch: &Path,
+    ) -> Result<Content, CopyError> {
         let offset = self.spooled;
         let spooled = self.spool.append(offset, data, size, scratch);
         spooled.map_err(|error| self.broken(error.into()))?;
         self.spooled += size;
-        Ok(Content::Spooled { spool: self.spool.clone(), offset, size })
+        Ok(Content::Spooled {
+            spool: self.spool.clone(),
+            offset,
+            size,
+        })
     }
 
     fn stat(&self, entry: &Entry) -> Stat {
-        let owner = self.owner.unwrap_or(Owner { uid: entry.uid, gid: entry.gid });
+        let owner = self.owner.unwrap_or(Owner {
+            uid: entry.uid,
+            gid: entry.gid,
+        });
         let mut xattrs = entry.xattrs.clone();
         xattrs.retain(|name, _| name == CAPABILITY);
         Stat {
@@ -158,17 +215,26 @@ impl<'s, 'v> Unpacker<'s, 'v> {
             mode: entry.mode,
             uid: owner.uid,
             gid: owner.gid,
-            mtime: self.epoch.map_or(entry.mtime, |epoch| entry.mtime.min(epoch)),
+            mtime: self
+                .epoch
+                .map_or(entry.mtime, |epoch| entry.mtime.min(epoch)),
             xattrs,
             inode: None,
         }
     }
 
     fn broken(&self, source: TarError) -> CopyError {
-        CopyError::Archive { name: self.name.clone(), source }
+        CopyError::Archive {
+            name: self.name.clone(),
+            source,
+        }
     }
 
     fn dangling(&self, link: &[u8], target: &[u8]) -> CopyError {
-        CopyError::ArchiveLink { name: self.name.clone(), link: show(link), target: show(target) }
+        CopyError::ArchiveLink {
+            name: self.name.clone(),
+            link: show(link),
+            target: show(target),
+        }
     }
 }

@@ -29,14 +29,18 @@ const STICKY: u32 = 0o1000;
 impl Chmod {
     /// Read a flag's value.
     pub fn parse(text: &str) -> Result<Chmod, CopyError> {
-        let invalid = || CopyError::Chmod { text: text.chars().take(MAX_TEXT).collect() };
+        let invalid = || CopyError::Chmod {
+            text: text.chars().take(MAX_TEXT).collect(),
+        };
         if text.len() > MAX_TEXT {
             return Err(invalid());
         }
         match u32::from_str_radix(text, 8) {
             Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(Chmod::Octal(mode)),
             Ok(_) => Err(invalid()),
-            Err(_) => symbolic(text.as_bytes()).map(Chmod::Symbolic).ok_or_else(invalid),
+            Err(_) => symbolic(text.as_bytes())
+                .map(Chmod::Symbolic)
+                .ok_or_else(invalid),
         }
     }
 
@@ -44,7 +48,9 @@ impl Chmod {
     pub fn apply(&self, mode: u32, is_dir: bool) -> u32 {
         match self {
             Chmod::Octal(mode) => *mode,
-            Chmod::Symbolic(changes) => changes.iter().fold(mode, |now, change| change.apply(now, mode, is_dir)),
+            Chmod::Symbolic(changes) => changes
+                .iter()
+                .fold(mode, |now, change| change.apply(now, mode, is_dir)),
         }
     }
 
@@ -62,16 +68,25 @@ fn symbolic(text: &[u8]) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     for clause in text.split(|&b| b == b',') {
         let actions = clause.iter().position(|b| b"+-=".contains(b))?;
-        let who = clause[..actions].iter().try_fold(0, |who, b| Some(who | who_mask(*b)?))?;
+        let who = clause[..actions]
+            .iter()
+            .try_fold(0, |who, b| Some(who | who_mask(*b)?))?;
         let who = if actions == 0 { 0o7777 } else { who };
         let mut rest = &clause[actions..];
         while let Some((&how, what)) = rest.split_first() {
-            let end = what.iter().position(|b| b"+-=".contains(b)).unwrap_or(what.len());
+            let end = what
+                .iter()
+                .position(|b| b"+-=".contains(b))
+                .unwrap_or(what.len());
             let what = &what[..end];
             if !what.iter().all(|b| b"rwxXstugo".contains(b)) {
                 return None;
             }
-            changes.push(Change { who, how, what: what.to_vec() });
+            changes.push(Change {
+                who,
+                how,
+                what: what.to_vec(),
+            });
             rest = &rest[1 + end..];
         }
     }
@@ -90,7 +105,9 @@ fn who_mask(letter: u8) -> Option<u32> {
 
 impl Change {
     fn apply(&self, now: u32, original: u32, is_dir: bool) -> u32 {
-        let bits = self.what.iter().fold(0, |bits, letter| bits | meaning(*letter, now, original, is_dir)) & self.who;
+        let bits = self.what.iter().fold(0, |bits, letter| {
+            bits | meaning(*letter, now, original, is_dir)
+        }) & self.who;
         match self.how {
             b'+' => now | bits,
             b'-' => now & !bits,
@@ -147,7 +164,9 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["wat", "", "8", "10000", "+7", "u", "u+q", "x=r", "u=r,", "-1", "0x1"] {
+        for text in [
+            "wat", "", "8", "10000", "+7", "u", "u+q", "x=r", "u=r,", "-1", "0x1",
+        ] {
             assert!(Chmod::parse(text).is_err(), "{text}");
         }
     }

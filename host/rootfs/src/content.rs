@@ -26,19 +26,31 @@ pub(crate) enum Content {
     /// A file that Kiln downloaded.
     Host(Arc<PathBuf>),
     /// A file of an archive.
-    Spooled { spool: Arc<Spool>, offset: u64, size: u64 },
+    Spooled {
+        spool: Arc<Spool>,
+        offset: u64,
+        size: u64,
+    },
 }
 
 impl Content {
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Content::Context { context, node } => Box::new(context.open(*node).map_err(io::Error::other)?),
+            Content::Context { context, node } => {
+                Box::new(context.open(*node).map_err(io::Error::other)?)
+            }
             Content::Layer(content) => Box::new(content.open()),
             Content::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
             Content::Host(path) => Box::new(File::open(path.as_path())?),
-            Content::Spooled { spool, offset, size } => {
-                Box::new(SpoolReader { spool: spool.clone(), at: *offset, left: *size })
-            }
+            Content::Spooled {
+                spool,
+                offset,
+                size,
+            } => Box::new(SpoolReader {
+                spool: spool.clone(),
+                at: *offset,
+                left: *size,
+            }),
         })
     }
 }
@@ -57,7 +69,11 @@ impl LayerContent {
     }
 
     pub fn open(&self) -> LayerReader {
-        LayerReader { content: self.clone(), extent: 0, done: 0 }
+        LayerReader {
+            content: self.clone(),
+            extent: 0,
+            done: 0,
+        }
     }
 }
 
@@ -77,8 +93,13 @@ impl Read for LayerReader {
                 self.done = 0;
                 continue;
             }
-            let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let len = self.content.layer.read_extent(extent, self.done, &mut buffer[..want])?;
+            let want = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            let len = self
+                .content
+                .layer
+                .read_extent(extent, self.done, &mut buffer[..want])?;
             if len == 0 && want > 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -121,7 +142,11 @@ impl Spool {
                 io::copy(&mut data.take(size), file)?
             }
         };
-        if copied == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if copied == size {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -147,7 +172,9 @@ struct SpoolReader {
 
 impl Read for SpoolReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let want = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let len = self.spool.read_at(self.at, &mut buffer[..want])?;
         self.at += len as u64;
         self.left -= len as u64;

@@ -15,7 +15,7 @@ use crate::content::Content;
 use crate::error::{CopyError, show};
 use crate::owner::Owner;
 use crate::select::{Pick, Selected};
-use crate::source::{SourceNode, SourceTree};
+use crate::source::SourceTree;
 use crate::staging::{Below, NewDirs, Staging, Standing};
 use crate::stat::Stat;
 
@@ -57,7 +57,11 @@ impl Copier<'_, '_> {
         let dest = self.prepare()?;
         let target = self.staging.resolve(&dest)?.path;
         match self.staging.lstat(&target)? {
-            Some(stat) if !stat.is_dir() => return Err(CopyError::DirOverFile { path: show(&target) }),
+            Some(stat) if !stat.is_dir() => {
+                return Err(CopyError::DirOverFile {
+                    path: show(&target),
+                });
+            }
             Some(_) => {}
             None => self.make_dirs(&target)?,
         }
@@ -81,27 +85,48 @@ impl Copier<'_, '_> {
         {
             let dest = self.staging.resolve(&clean(self.dest))?.path;
             // --chmod does not reach into archives, nor to the folder they go to.
-            let new = NewDirs { mode: 0o755, ..self.new_dirs() };
+            let new = NewDirs {
+                mode: 0o755,
+                ..self.new_dirs()
+            };
             self.staging.make_dirs(&dest, &new)?;
-            let mut unpacker = archive::Unpacker::new(self.staging, &dest, show(name), self.owner, self.epoch);
+            let mut unpacker =
+                archive::Unpacker::new(self.staging, &dest, show(name), self.owner, self.epoch);
             return unpacker.unpack(content, self.scratch);
         }
-        let stat = Stat { inode: None, ..stat };
+        let stat = Stat {
+            inode: None,
+            ..stat
+        };
         let dest = self.prepare()?;
         let mut target = self.staging.resolve(&dest)?.path;
-        if self.staging.lstat(&target)?.is_some_and(|stat| stat.is_dir()) {
+        if self
+            .staging
+            .lstat(&target)?
+            .is_some_and(|stat| stat.is_dir())
+        {
             target = join(&target, name);
         }
         let folder = parent(&target).unwrap_or_default().to_vec();
         self.make_dirs(&folder)?;
         let below = self.staging.dir_below(&folder)?;
-        self.put_file(&Folder { path: folder, below }, target, stat, content)
+        self.put_file(
+            &Folder {
+                path: folder,
+                below,
+            },
+            target,
+            stat,
+            content,
+        )
     }
 
     /// Make the destination's folder, or the destination if it is one by its slash; the clean destination.
     fn prepare(&mut self) -> Result<Vec<u8>, CopyError> {
         let end = match self.dest.iter().rposition(|&b| b == b'/') {
-            Some(slash) if slash + 1 == self.dest.len() || &self.dest[slash + 1..] == b"." => self.dest.len(),
+            Some(slash) if slash + 1 == self.dest.len() || &self.dest[slash + 1..] == b"." => {
+                self.dest.len()
+            }
             Some(slash) => slash,
             None => 0,
         };
@@ -123,15 +148,26 @@ impl Copier<'_, '_> {
         }
     }
 
-    fn copy_picks(&mut self, tree: &SourceTree, target: &[u8], picks: &[Pick]) -> Result<(), CopyError> {
+    fn copy_picks(
+        &mut self,
+        tree: &SourceTree,
+        target: &[u8],
+        picks: &[Pick],
+    ) -> Result<(), CopyError> {
         // Names of one inode stay linked within one source, as they do when BuildKit copies it.
         let mut inodes: HashMap<(u64, u64), (u64, u64)> = HashMap::new();
-        let mut folder = Folder { path: target.to_vec(), below: self.staging.dir_below(target)? };
+        let mut folder = Folder {
+            path: target.to_vec(),
+            below: self.staging.dir_below(target)?,
+        };
         for pick in picks {
             let path = join(target, &pick.path);
             let dir = parent(&path).unwrap_or_default();
             if dir != folder.path {
-                folder = Folder { path: dir.to_vec(), below: self.staging.dir_below(dir)? };
+                folder = Folder {
+                    path: dir.to_vec(),
+                    below: self.staging.dir_below(dir)?,
+                };
             }
             if pick.stat.is_dir() {
                 self.put_dir(&folder, path, pick)?;
@@ -143,7 +179,11 @@ impl Copier<'_, '_> {
                 let mut stat = pick.stat.clone();
                 if content.is_some() {
                     stat.xattrs = tree.xattrs(&pick.node, &stat)?;
-                    let number = |inode| *inodes.entry(inode).or_insert_with(|| self.staging.new_inode());
+                    let number = |inode| {
+                        *inodes
+                            .entry(inode)
+                            .or_insert_with(|| self.staging.new_inode())
+                    };
                     stat.inode = stat.inode.map(number);
                 }
                 self.put_file(&folder, path, stat, content)?;
@@ -159,7 +199,10 @@ impl Copier<'_, '_> {
             // Only its mode goes to a folder that is there already, as it is in the source.
             Standing::Dir if pick.on_the_way => {
                 let old = self.staging.lstat(&path)?.unwrap_or_else(Stat::implied_dir);
-                Stat { mode: pick.stat.mode, ..old }
+                Stat {
+                    mode: pick.stat.mode,
+                    ..old
+                }
             }
             _ => self.dress(pick.stat.clone()),
         };
@@ -192,13 +235,5 @@ impl Copier<'_, '_> {
             stat.mtime = stat.mtime.min(epoch);
         }
         stat
-    }
-}
-
-/// Whether a node is a file of a context, whose digest takes part in a cache key.
-pub(crate) fn context_file(node: &SourceNode, stat: &Stat) -> Option<kiln_context::NodeId> {
-    match (node, &stat.kind) {
-        (SourceNode::Context(id), Kind::File { .. }) => Some(*id),
-        _ => None,
     }
 }

@@ -67,8 +67,16 @@ pub enum CopyError {
         /// Path in the image, cut.
         path: String,
     },
+    /// A name that layers keep for their whiteouts.
+    #[error("`/{path}` cannot be stored in a layer: names that start with `.wh.` are reserved")]
+    ReservedName {
+        /// Path in the image.
+        path: String,
+    },
     /// `--chmod` is neither octal nor symbolic.
-    #[error("invalid --chmod `{text}`: expected an octal mode up to 7777 or a symbolic one like u+x")]
+    #[error(
+        "invalid --chmod `{text}`: expected an octal mode up to 7777 or a symbolic one like u+x"
+    )]
     Chmod {
         /// The flag's value.
         text: String,

@@ -29,7 +29,9 @@ pub(crate) struct Verdict {
 
 impl Filter {
     pub fn new(include: Option<&[u8]>, excludes: &[String]) -> Result<Filter, CopyError> {
-        let include = include.map(|pattern| Ignore::from_patterns([pattern])).transpose();
+        let include = include
+            .map(|pattern| Ignore::from_patterns([pattern]))
+            .transpose();
         let exclude = Ignore::from_patterns(excludes.iter().map(|pattern| pattern.as_bytes()));
         Ok(Filter {
             include: include.map_err(CopyError::Pattern)?,
@@ -47,9 +49,17 @@ impl Filter {
             true => (false, MatchState::default()),
             false => self.exclude.check(path, &folder.exclude),
         };
-        let reaches = included || self.include.as_ref().is_some_and(|patterns| patterns.may_exclude_below(path));
+        let reaches = included
+            || self
+                .include
+                .as_ref()
+                .is_some_and(|patterns| patterns.may_exclude_below(path));
         let enter = is_dir && reaches && (!excluded || self.exclude.may_bring_back_below(path));
-        Verdict { take: included && !excluded, enter, state: FilterState { include, exclude } }
+        Verdict {
+            take: included && !excluded,
+            enter,
+            state: FilterState { include, exclude },
+        }
     }
 
     /// Whether a source that is itself a file, of this name, is left out.

@@ -33,11 +33,21 @@ impl std::fmt::Debug for Layer {
 
 impl Layer {
     pub fn of_store(store: &Store, diff_id: DiffId) -> Layer {
-        Layer { diff_id, origin: Origin::Store(store.clone()), index: OnceLock::new(), tar: Mutex::default() }
+        Layer {
+            diff_id,
+            origin: Origin::Store(store.clone()),
+            index: OnceLock::new(),
+            tar: Mutex::default(),
+        }
     }
 
     pub fn of_files(diff_id: DiffId, index: Arc<Index>, tar: PathBuf) -> Layer {
-        Layer { diff_id, origin: Origin::Files { tar }, index: OnceLock::from(index), tar: Mutex::default() }
+        Layer {
+            diff_id,
+            origin: Origin::Files { tar },
+            index: OnceLock::from(index),
+            tar: Mutex::default(),
+        }
     }
 
     pub fn diff_id(&self) -> DiffId {
@@ -48,8 +58,12 @@ impl Layer {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let Origin::Store(store) = &self.origin else { unreachable!("a layer of files comes with its index") };
-        let index = store.read_index(self.diff_id).map_err(|error| self.failed(error))?;
+        let Origin::Store(store) = &self.origin else {
+            unreachable!("a layer of files comes with its index")
+        };
+        let index = store
+            .read_index(self.diff_id)
+            .map_err(|error| self.failed(error))?;
         Ok(self.index.get_or_init(|| index))
     }
 }
@@ -62,7 +76,10 @@ impl Layer {
 
     /// What an inode is, and whether it is a folder that hides those below it.
     pub fn stat(&self, nid: Nid) -> Result<(Stat, bool), CopyError> {
-        let inode = self.index()?.inode(nid).map_err(|error| self.failed(error))?;
+        let inode = self
+            .index()?
+            .inode(nid)
+            .map_err(|error| self.failed(error))?;
         let several = inode.nlink > 1 && matches!(inode.kind, Kind::File { .. });
         let stat = Stat {
             kind: inode.kind,
@@ -86,13 +103,21 @@ impl Layer {
 
     /// Names in a folder, sorted.
     pub fn read_dir(&self, dir: Nid) -> Result<Vec<(Vec<u8>, Nid)>, CopyError> {
-        let entries = self.index()?.read_dir(dir).map_err(|error| self.failed(error))?;
-        Ok(entries.into_iter().map(|entry| (entry.name.to_vec(), entry.nid)).collect())
+        let entries = self
+            .index()?
+            .read_dir(dir)
+            .map_err(|error| self.failed(error))?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| (entry.name.to_vec(), entry.nid))
+            .collect())
     }
 
     /// The pieces of a file.
     pub fn extents(&self, nid: Nid) -> Result<Vec<Extent>, CopyError> {
-        self.index()?.extents(nid).map_err(|error| self.failed(error))
+        self.index()?
+            .extents(nid)
+            .map_err(|error| self.failed(error))
     }
 
     /// Read from a piece of a file, `done` bytes after its start; `buffer` is no longer than what is left of it.
@@ -125,6 +150,9 @@ impl Layer {
     }
 
     fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> CopyError {
-        CopyError::Layer { diff_id: self.diff_id, source: io::Error::other(error) }
+        CopyError::Layer {
+            diff_id: self.diff_id,
+            source: io::Error::other(error),
+        }
     }
 }

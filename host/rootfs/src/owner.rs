@@ -30,8 +30,12 @@ impl Owner {
             None if user.is_empty() => Owner::default(),
             None => {
                 let fields = entry(image, "/etc/passwd", user)?;
-                let field = |index: usize| fields.get(index).and_then(|f| f.parse().ok()).unwrap_or(0);
-                Owner { uid: field(2), gid: field(3) }
+                let field =
+                    |index: usize| fields.get(index).and_then(|f| f.parse().ok()).unwrap_or(0);
+                Owner {
+                    uid: field(2),
+                    gid: field(3),
+                }
             }
         };
         match group {
@@ -40,7 +44,9 @@ impl Owner {
                 let named = || entry(image, "/etc/group", group);
                 owner.gid = match number(group)? {
                     Some(id) => id,
-                    None => named()?.get(2).map_or(owner.gid, |f| f.parse().unwrap_or(0)),
+                    None => named()?
+                        .get(2)
+                        .map_or(owner.gid, |f| f.parse().unwrap_or(0)),
                 };
             }
         }
@@ -52,16 +58,27 @@ fn number(text: &str) -> Result<Option<u32>, CopyError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| CopyError::BadId { id: text.chars().take(40).collect() })
+    text.parse().map(Some).map_err(|_| CopyError::BadId {
+        id: text.chars().take(40).collect(),
+    })
 }
 
 /// Fields of the line that starts with `name`; none if there is no such line or file.
 fn entry(image: &MergedView, path: &str, name: &str) -> Result<Vec<String>, CopyError> {
     if image.is_empty() {
-        return Err(CopyError::NoUsers { name: name.to_owned() });
+        return Err(CopyError::NoUsers {
+            name: name.to_owned(),
+        });
     }
-    let Some(bytes) = image.read_file(path.as_bytes(), MAX_DATABASE)? else { return Ok(Vec::new()) };
+    let Some(bytes) = image.read_file(path.as_bytes(), MAX_DATABASE)? else {
+        return Ok(Vec::new());
+    };
     let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().map(str::trim).find(|line| line.split(':').next() == Some(name));
-    Ok(line.map(|line| line.split(':').map(str::to_owned).collect()).unwrap_or_default())
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.split(':').next() == Some(name));
+    Ok(line
+        .map(|line| line.split(':').map(str::to_owned).collect())
+        .unwrap_or_default())
 }

@@ -70,7 +70,9 @@ impl CopyPlan {
             if let (Some(inode), Kind::File { .. }) = (change.stat.inode, &entry.kind) {
                 match first_names.get(&inode) {
                     Some(first) => {
-                        entry.kind = Kind::Hardlink { target: first.clone() };
+                        entry.kind = Kind::Hardlink {
+                            target: first.clone(),
+                        };
                         content = None;
                     }
                     None => drop(first_names.insert(inode, path.clone())),
@@ -78,8 +80,15 @@ impl CopyPlan {
             }
             entries.push(Planned { entry, content });
             if change.opaque {
-                let marker = Entry::new(whiteout::opaque_marker_for(&path), Kind::File { size: 0 }, 0o600);
-                entries.push(Planned { entry: marker, content: None });
+                let marker = Entry::new(
+                    whiteout::opaque_marker_for(&path),
+                    Kind::File { size: 0 },
+                    0o600,
+                );
+                entries.push(Planned {
+                    entry: marker,
+                    content: None,
+                });
             }
         }
         Ok(CopyPlan { entries, digest })
@@ -105,13 +114,22 @@ impl CopyPlan {
     where
         O::Error: std::error::Error + 'static,
     {
-        let small = self.entries.iter().filter(|planned| planned.reads_ahead()).count();
+        let small = self
+            .entries
+            .iter()
+            .filter(|planned| planned.reads_ahead())
+            .count();
         if small < 16 {
-            return self.entries.iter().try_for_each(|planned| planned.write(None, output));
+            return self
+                .entries
+                .iter()
+                .try_for_each(|planned| planned.write(None, output));
         }
         let (sender, receiver) = mpsc::sync_channel(READ_AHEAD_DEPTH);
         std::thread::scope(|scope| {
             scope.spawn(move || self.read_ahead(&sender));
+            // Owned here, so that a writer that fails lets the reader go before the scope waits for it.
+            let receiver = receiver;
             let mut batch = Vec::new().into_iter();
             for planned in &self.entries {
                 if !planned.reads_ahead() {
@@ -123,7 +141,9 @@ impl CopyPlan {
                         Some(bytes) => break bytes,
                         None => match receiver.recv() {
                             Ok(next) => batch = Vec::into_iter(next),
-                            Err(mpsc::RecvError) => unreachable!("the reader sends one item for each small file"),
+                            Err(mpsc::RecvError) => {
+                                unreachable!("the reader sends one item for each small file")
+                            }
                         },
                     }
                 };
@@ -141,7 +161,9 @@ impl CopyPlan {
         for planned in self.entries.iter().filter(|planned| planned.reads_ahead()) {
             bytes += planned.entry.data_len();
             batch.push(planned.read());
-            if (bytes >= max_bytes || batch.len() == max_files) && sender.send(std::mem::take(&mut batch)).is_err() {
+            if (bytes >= max_bytes || batch.len() == max_files)
+                && sender.send(std::mem::take(&mut batch)).is_err()
+            {
                 return;
             }
             bytes = if batch.is_empty() { 0 } else { bytes };
@@ -173,13 +195,18 @@ impl Planned {
         O::Error: std::error::Error + 'static,
     {
         let failed = |source| {
-            WriteError::Source(CopyError::Read { what: crate::error::show(&self.entry.path), source })
+            WriteError::Source(CopyError::Read {
+                what: crate::error::show(&self.entry.path),
+                source,
+            })
         };
         let mut reader: Box<dyn Read> = match (bytes, &self.content) {
             (Some(bytes), _) => Box::new(Cursor::new(bytes.map_err(failed)?)),
             (None, Some(content)) => content.open().map_err(failed)?,
             (None, None) => Box::new(io::empty()),
         };
-        output.append(&self.entry, &mut reader).map_err(WriteError::Output)
+        output
+            .append(&self.entry, &mut reader)
+            .map_err(WriteError::Output)
     }
 }

@@ -43,8 +43,15 @@ pub(crate) fn resolve<L: Lookup>(root: &L, path: &[u8]) -> Result<Resolved<L::No
             continue;
         }
         let parent = reached(root, &done)?;
-        let node = parent.map(|parent| root.child(&parent, &name)).transpose()?.flatten();
-        let target = node.as_ref().map(|node| root.link_target(node)).transpose()?.flatten();
+        let node = parent
+            .map(|parent| root.child(&parent, &name))
+            .transpose()?
+            .flatten();
+        let target = node
+            .as_ref()
+            .map(|node| root.link_target(node))
+            .transpose()?
+            .flatten();
         let Some(target) = target else {
             done.push((name, node));
             continue;
@@ -59,11 +66,18 @@ pub(crate) fn resolve<L: Lookup>(root: &L, path: &[u8]) -> Result<Resolved<L::No
         todo.extend(components(&target));
     }
     let node = reached(root, &done)?;
-    let path = done.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(&b'/');
+    let path = done
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect::<Vec<_>>()
+        .join(&b'/');
     Ok(Resolved { path, node })
 }
 
-fn reached<L: Lookup>(root: &L, done: &[(Vec<u8>, Option<L::Node>)]) -> Result<Option<L::Node>, CopyError> {
+fn reached<L: Lookup>(
+    root: &L,
+    done: &[(Vec<u8>, Option<L::Node>)],
+) -> Result<Option<L::Node>, CopyError> {
     match done.last() {
         Some((_, node)) => Ok(node.clone()),
         None => root.root().map(Some),
@@ -72,7 +86,9 @@ fn reached<L: Lookup>(root: &L, done: &[(Vec<u8>, Option<L::Node>)]) -> Result<O
 
 /// Components of a path, the last one first.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    let parts = path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let parts = path
+        .split(|&b| b == b'/')
+        .filter(|part| !part.is_empty() && *part != b".");
     parts.rev().map(<[u8]>::to_vec).collect()
 }
 
@@ -94,12 +110,19 @@ mod tests {
 
         fn child(&self, dir: &String, name: &[u8]) -> Result<Option<String>, CopyError> {
             let path = format!("{dir}/{}", String::from_utf8_lossy(name));
-            let known = self.0.keys().any(|key| *key == path || key.starts_with(&format!("{path}/")));
+            let known = self
+                .0
+                .keys()
+                .any(|key| *key == path || key.starts_with(&format!("{path}/")));
             Ok(known.then_some(path))
         }
 
         fn link_target(&self, node: &String) -> Result<Option<Vec<u8>>, CopyError> {
-            Ok(self.0.get(node.as_str()).filter(|target| !target.is_empty()).map(|t| t.as_bytes().to_vec()))
+            Ok(self
+                .0
+                .get(node.as_str())
+                .filter(|target| !target.is_empty())
+                .map(|t| t.as_bytes().to_vec()))
         }
     }
 
@@ -126,8 +149,15 @@ mod tests {
             ("/real/old/below", "real/old/below", false),
         ] {
             let found = resolve(&links, path.as_bytes()).unwrap();
-            assert_eq!((show(&found.path).as_str(), found.node.is_some()), (wanted, exists), "{path}");
+            assert_eq!(
+                (show(&found.path).as_str(), found.node.is_some()),
+                (wanted, exists),
+                "{path}"
+            );
         }
-        assert!(matches!(resolve(&links, b"/loop"), Err(CopyError::TooManyLinks { .. })));
+        assert!(matches!(
+            resolve(&links, b"/loop"),
+            Err(CopyError::TooManyLinks { .. })
+        ));
     }
 }

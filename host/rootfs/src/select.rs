@@ -4,7 +4,7 @@
 //! matches nothing gives nothing, while a plain path has to exist.
 
 use kiln_context::{Glob, clean, has_wildcards};
-use kiln_layer::{file_name, join, whiteout};
+use kiln_layer::{Kind, file_name, join, whiteout};
 
 use crate::error::{CopyError, show};
 use crate::filter::{Filter, FilterState};
@@ -36,9 +36,26 @@ pub(crate) struct Pick {
     pub on_the_way: bool,
 }
 
+impl Selected {
+    /// All regular files among it, in order.
+    pub fn files(&self) -> impl Iterator<Item = (&SourceNode, &Stat)> {
+        let picks = self.picks.iter().map(|pick| (&pick.node, &pick.stat));
+        let all = std::iter::once((&self.node, &self.stat)).chain(picks);
+        all.filter(|(_, stat)| matches!(stat.kind, Kind::File { .. }))
+    }
+}
+
 /// Find what `path` of `tree` names.
-pub(crate) fn select(spec: &CopySpec, tree: &SourceTree, path: &[u8]) -> Result<Vec<Selected>, CopyError> {
-    let (start, pattern) = if spec.parents { split_pivot(path) } else { (path.to_vec(), None) };
+pub(crate) fn select(
+    spec: &CopySpec,
+    tree: &SourceTree,
+    path: &[u8],
+) -> Result<Vec<Selected>, CopyError> {
+    let (start, pattern) = if spec.parents {
+        split_pivot(path)
+    } else {
+        (path.to_vec(), None)
+    };
     let rooted = clean(&[b"/", start.as_slice()].concat());
     let filter = Filter::new(pattern.as_deref(), &spec.excludes)?;
     if let Some(pattern) = pattern.as_deref().filter(|pattern| !has_wildcards(pattern))
@@ -52,12 +69,23 @@ pub(crate) fn select(spec: &CopySpec, tree: &SourceTree, path: &[u8]) -> Result<
         let name = file_name(&path).to_vec();
         let mut picks = Vec::new();
         if stat.is_dir() {
-            let mut walk = Walk { tree, filter: &filter, on_the_way: Vec::new(), picks: &mut picks };
+            let mut walk = Walk {
+                tree,
+                filter: &filter,
+                on_the_way: Vec::new(),
+                picks: &mut picks,
+            };
             walk.folder(&node, b"", &FilterState::default())?;
         } else if filter.excludes_file(&name) || is_marker(&name) {
             continue;
         }
-        selected.push(Selected { tree: tree.clone(), node, stat, name, picks });
+        selected.push(Selected {
+            tree: tree.clone(),
+            node,
+            stat,
+            name,
+            picks,
+        });
     }
     Ok(selected)
 }
@@ -70,32 +98,45 @@ fn split_pivot(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
         None => (&b"/"[..], path),
     };
     let pattern = clean(&[b"/", pattern].concat());
-    (start.to_vec(), (pattern.len() > 1).then(|| pattern[1..].to_vec()))
+    (
+        start.to_vec(),
+        (pattern.len() > 1).then(|| pattern[1..].to_vec()),
+    )
 }
 
 /// The node at a plain path, all symlinks followed.
 fn find(tree: &SourceTree, path: &[u8]) -> Result<SourceNode, CopyError> {
-    resolve(tree, path)?.node.ok_or_else(|| CopyError::NotFound {
-        path: show(path),
-        place: tree.place(),
-        ignored_by: tree.ignored_by(path),
-    })
+    resolve(tree, path)?
+        .node
+        .ok_or_else(|| CopyError::NotFound {
+            path: show(path),
+            place: tree.place(),
+            ignored_by: tree.ignored_by(path),
+        })
 }
 
 /// All paths that a rooted, clean path or pattern stands for, in order.
 fn expand(tree: &SourceTree, path: &[u8]) -> Result<Vec<(Vec<u8>, SourceNode)>, CopyError> {
-    let parts: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&[u8]> = path
+        .split(|&b| b == b'/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let Some(first) = parts.iter().position(|part| has_wildcards(part)) else {
         return Ok(vec![(path.to_vec(), find(tree, path)?)]);
     };
     let base = [b"/".as_slice(), &parts[..first].join(&b'/')].concat();
     // A malformed pattern matches nothing, as in Go's walk.
     let globs: Result<Vec<Glob>, _> = parts[first..].iter().map(|part| Glob::go(part)).collect();
-    let Ok(globs) = globs else { return Ok(Vec::new()) };
+    let Ok(globs) = globs else {
+        return Ok(Vec::new());
+    };
     let mut level = vec![(base.clone(), find(tree, &base)?)];
     for glob in &globs {
         let mut next = Vec::new();
-        for (path, node) in level.iter().filter_map(|(path, node)| Some((path, node.as_folder(tree)?))) {
+        for (path, node) in level
+            .iter()
+            .filter_map(|(path, node)| Some((path, node.as_folder(tree)?)))
+        {
             for (name, child) in tree.children(node)? {
                 if glob.matches(&name) && !is_marker(&name) {
                     next.push((join(path.strip_suffix(b"/").unwrap_or(path), &name), child));
@@ -105,12 +146,17 @@ fn expand(tree: &SourceTree, path: &[u8]) -> Result<Vec<(Vec<u8>, SourceNode)>, 
         level = next;
     }
     // What matches is looked up anew: a match that is a symlink is followed.
-    level.into_iter().map(|(path, _)| Ok((path.clone(), find(tree, &path)?))).collect()
+    level
+        .into_iter()
+        .map(|(path, _)| Ok((path.clone(), find(tree, &path)?)))
+        .collect()
 }
 
 impl SourceNode {
     fn as_folder(&self, tree: &SourceTree) -> Option<&SourceNode> {
-        tree.stat(self).is_ok_and(|stat| stat.is_dir()).then_some(self)
+        tree.stat(self)
+            .is_ok_and(|stat| stat.is_dir())
+            .then_some(self)
     }
 }
 
@@ -128,7 +174,12 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, dir: &SourceNode, path: &[u8], state: &FilterState) -> Result<(), CopyError> {
+    fn folder(
+        &mut self,
+        dir: &SourceNode,
+        path: &[u8],
+        state: &FilterState,
+    ) -> Result<(), CopyError> {
         for (name, node) in self.tree.children(dir)? {
             if is_marker(&name) {
                 continue;
@@ -140,10 +191,20 @@ impl Walk<'_> {
             let waiting = self.on_the_way.len();
             if verdict.take {
                 self.picks.append(&mut self.on_the_way);
-                let pick = Pick { path: path.clone(), node: node.clone(), stat, on_the_way: false };
+                let pick = Pick {
+                    path: path.clone(),
+                    node: node.clone(),
+                    stat,
+                    on_the_way: false,
+                };
                 self.picks.push(pick);
             } else if verdict.enter {
-                let pick = Pick { path: path.clone(), node: node.clone(), stat, on_the_way: true };
+                let pick = Pick {
+                    path: path.clone(),
+                    node: node.clone(),
+                    stat,
+                    on_the_way: true,
+                };
                 self.on_the_way.push(pick);
             }
             if verdict.enter {

@@ -5,14 +5,13 @@
 //! destination, --chown, --chmod          |       ✓       | they decide where and as what files arrive
 //! --parents, --exclude                   |       ✓       | they decide what is taken
 //! epoch                                  |       ✓       | it changes times in the layer
-//! context: names, kinds, modes, links    |       ✓       |
-//! context: contents, capabilities        |       ✓       |
-//! context: hard links between them       |       ✓       | they are kept
-//! context: times, owners                 |               | times are not content; owners become root
-//! image: its layers and the path         |       ✓       | costs nothing; equal layers hold equal files
+//! names, kinds, modes, owners, links     |       ✓       | owners of a context are root's
+//! contents, capabilities                 |       ✓       |
+//! hard links between what is taken       |       ✓       | they are kept
+//! name and mode of a folder itself       |               | only what it holds arrives
+//! times                                  |               | a stage that was built again makes new ones
 //!
-//! With the layers below, the digest decides the layer: neither they nor an image that is copied from are opened to
-//! compute it.
+//! With the layers below, the digest decides the layer but for times. The layers below are not opened to compute it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,12 +22,12 @@ use kiln_oci::{Digest, Hasher};
 
 use crate::chmod::Chmod;
 use crate::content::Content;
-use crate::copy::{Copier, LooseFile, context_file};
+use crate::copy::{Copier, LooseFile};
 use crate::error::CopyError;
 use crate::owner::Owner;
 use crate::plan::CopyPlan;
 use crate::select::{Pick, Selected, select};
-use crate::source::{SourceNode, SourceTree};
+use crate::source::SourceNode;
 use crate::spec::{CopySource, CopySpec};
 use crate::staging::Staging;
 use crate::stat::Stat;
@@ -57,13 +56,17 @@ impl Selection {
         let mut found = Vec::with_capacity(sources.len());
         for source in sources {
             let selected = match &source {
-                CopySource::Path { tree: tree @ SourceTree::Context(_), path, .. } => select(&spec, tree, path)?,
-                _ => Vec::new(),
+                CopySource::Path { tree, path, .. } => select(&spec, tree, path)?,
+                CopySource::Inline { .. } | CopySource::Download { .. } => Vec::new(),
             };
             fields.source(&source, &selected)?;
             found.push((source, selected));
         }
-        Ok(Selection { spec, sources: found, digest: fields.0.finish() })
+        Ok(Selection {
+            spec,
+            sources: found,
+            digest: fields.0.finish(),
+        })
     }
 
     /// Digest for the cache key; the layers below the step have to go into the key too.
@@ -75,7 +78,11 @@ impl Selection {
     /// plan is dropped.
     pub fn plan(&self, below: &MergedView, scratch: &Path) -> Result<CopyPlan, CopyError> {
         let spec = &self.spec;
-        let owner = spec.chown.as_deref().map(|text| Owner::resolve(text, below)).transpose()?;
+        let owner = spec
+            .chown
+            .as_deref()
+            .map(|text| Owner::resolve(text, below))
+            .transpose()?;
         let mut staging = Staging::new(below);
         let mut copier = Copier {
             staging: &mut staging,
@@ -87,15 +94,15 @@ impl Selection {
         };
         for (source, selected) in &self.sources {
             match source {
-                CopySource::Path { tree: SourceTree::Context(_), unpack, .. } => {
-                    selected.iter().try_for_each(|selected| copier.copy(selected, *unpack))?;
-                }
-                CopySource::Path { tree, path, unpack } => {
-                    let selected = select(spec, tree, path)?;
-                    selected.iter().try_for_each(|selected| copier.copy(selected, *unpack))?;
+                CopySource::Path { unpack, .. } => {
+                    selected
+                        .iter()
+                        .try_for_each(|selected| copier.copy(selected, *unpack))?;
                 }
                 CopySource::Inline { .. } => copier.copy_loose(loose_file(source, spec), false)?,
-                CopySource::Download { unpack, .. } => copier.copy_loose(loose_file(source, spec), *unpack)?,
+                CopySource::Download { unpack, .. } => {
+                    copier.copy_loose(loose_file(source, spec), *unpack)?
+                }
             }
         }
         CopyPlan::new(staging, self.digest)
@@ -118,13 +125,32 @@ fn loose_file(source: &CopySource, spec: &CopySpec) -> LooseFile {
             let bytes = Content::Bytes(content.clone());
             (name, bytes, content.len() as u64, INLINE_MODE, spec.epoch)
         }
-        CopySource::Download { name, file, size, mtime, .. } => {
-            (name, Content::Host(file.clone()), *size, DOWNLOAD_MODE, *mtime)
-        }
+        CopySource::Download {
+            name,
+            file,
+            size,
+            mtime,
+            ..
+        } => (
+            name,
+            Content::Host(file.clone()),
+            *size,
+            DOWNLOAD_MODE,
+            *mtime,
+        ),
         CopySource::Path { .. } => unreachable!("paths are selected from trees"),
     };
-    let stat = Stat { kind: Kind::File { size }, mode, mtime: mtime.unwrap_or(0), ..Stat::implied_dir() };
-    LooseFile { name: name.clone(), stat, content }
+    let stat = Stat {
+        kind: Kind::File { size },
+        mode,
+        mtime: mtime.unwrap_or(0),
+        ..Stat::implied_dir()
+    };
+    LooseFile {
+        name: name.clone(),
+        stat,
+        content,
+    }
 }
 
 /// The fields of a digest, each with its length.
@@ -143,8 +169,15 @@ impl Fields {
         }
         fields.number(u64::from(spec.parents));
         fields.number(spec.excludes.len() as u64);
-        spec.excludes.iter().for_each(|exclude| fields.bytes(exclude.as_bytes()));
-        fields.bytes(&spec.epoch.map(i64::to_le_bytes).map_or(Vec::new(), |epoch| epoch.to_vec()));
+        spec.excludes
+            .iter()
+            .for_each(|exclude| fields.bytes(exclude.as_bytes()));
+        fields.bytes(
+            &spec
+                .epoch
+                .map(i64::to_le_bytes)
+                .map_or(Vec::new(), |epoch| epoch.to_vec()),
+        );
         fields
     }
 
@@ -159,30 +192,30 @@ impl Fields {
 
     fn source(&mut self, source: &CopySource, selected: &[Selected]) -> Result<(), CopyError> {
         match source {
-            CopySource::Path { tree: SourceTree::Context(context), unpack, .. } => {
-                self.bytes(b"context");
+            CopySource::Path { tree, unpack, .. } => {
+                self.bytes(b"path");
                 self.number(u64::from(*unpack));
                 self.number(selected.len() as u64);
-                let nodes = selected.iter().flat_map(|selected| {
-                    let own = context_file(&selected.node, &selected.stat);
-                    own.into_iter().chain(selected.picks.iter().filter_map(|pick| context_file(&pick.node, &pick.stat)))
-                });
-                let facts = context.facts(&nodes.collect::<Vec<_>>())?;
+                let files: Vec<(&SourceNode, &Stat)> =
+                    selected.iter().flat_map(Selected::files).collect();
+                let facts = tree.facts(&files)?;
                 let mut facts = facts.iter();
-                selected.iter().for_each(|selected| self.selected(selected, &mut facts));
-            }
-            CopySource::Path { tree: SourceTree::Image(view), path, unpack } => {
-                self.bytes(b"image");
-                self.number(u64::from(*unpack));
-                self.bytes(view.identity().as_bytes());
-                self.bytes(path);
+                selected
+                    .iter()
+                    .for_each(|selected| self.selected(selected, &mut facts));
             }
             CopySource::Inline { name, content } => {
                 self.bytes(b"inline");
                 self.bytes(name);
                 self.bytes(content);
             }
-            CopySource::Download { name, digest, mtime, unpack, .. } => {
+            CopySource::Download {
+                name,
+                digest,
+                mtime,
+                unpack,
+                ..
+            } => {
                 self.bytes(b"download");
                 self.number(u64::from(*unpack));
                 self.bytes(name);
@@ -194,36 +227,48 @@ impl Fields {
         Ok(())
     }
 
-    fn selected<'f>(&mut self, selected: &Selected, facts: &mut impl Iterator<Item = &'f FileFacts>) {
+    fn selected<'f>(
+        &mut self,
+        selected: &Selected,
+        facts: &mut impl Iterator<Item = &'f FileFacts>,
+    ) {
         let mut inodes = HashMap::new();
         if selected.stat.is_dir() {
             // Its own name and mode do not reach the image.
             self.bytes(b"folder");
         } else {
             self.bytes(&selected.name);
-            self.node(&selected.node, &selected.stat, facts);
+            self.stat(&selected.stat, facts);
         }
         self.number(selected.picks.len() as u64);
-        for Pick { path, node, stat, on_the_way } in &selected.picks {
+        for Pick {
+            path,
+            stat,
+            on_the_way,
+            ..
+        } in &selected.picks
+        {
             self.bytes(path);
             self.number(u64::from(*on_the_way));
-            self.node(node, stat, facts);
+            self.stat(stat, facts);
             let next = inodes.len() as u64;
-            self.number(stat.inode.map_or(u64::MAX, |inode| *inodes.entry(inode).or_insert(next)));
+            self.number(
+                stat.inode
+                    .map_or(u64::MAX, |inode| *inodes.entry(inode).or_insert(next)),
+            );
         }
     }
 
-    fn node<'f>(&mut self, node: &SourceNode, stat: &Stat, facts: &mut impl Iterator<Item = &'f FileFacts>) {
+    fn stat<'f>(&mut self, stat: &Stat, facts: &mut impl Iterator<Item = &'f FileFacts>) {
         self.number(u64::from(stat.mode));
+        self.number(u64::from(stat.uid) << 32 | u64::from(stat.gid));
         match &stat.kind {
             Kind::File { size } => {
+                let facts = facts.next().expect("asked for each file");
                 self.bytes(b"file");
                 self.number(*size);
-                if context_file(node, stat).is_some() {
-                    let facts = facts.next().expect("asked for each file");
-                    self.bytes(&facts.digest);
-                    self.bytes(facts.capability.as_deref().unwrap_or(b""));
-                }
+                self.bytes(&facts.digest);
+                self.bytes(facts.capability.as_deref().unwrap_or(b""));
             }
             Kind::Dir => self.bytes(b"dir"),
             Kind::Symlink { target } | Kind::Hardlink { target } => {

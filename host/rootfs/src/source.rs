@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kiln_context::{Context, NodeId, NodeKind, RuleRef, Tree};
+use kiln_context::{Context, FileFacts, NodeId, NodeKind, RuleRef, Tree};
 use kiln_layer::Kind;
+use kiln_oci::Hasher;
+use rayon::prelude::*;
 
 use crate::content::Content;
 use crate::error::{CopyError, Place};
@@ -50,7 +52,9 @@ impl SourceTree {
     /// Metadata, without the extended attributes of a context's files: see [`SourceTree::xattrs`].
     pub(crate) fn stat(&self, node: &SourceNode) -> Result<Stat, CopyError> {
         match (self, node) {
-            (SourceTree::Context(context), SourceNode::Context(id)) => Ok(context_stat(context.tree()?, *id)),
+            (SourceTree::Context(context), SourceNode::Context(id)) => {
+                Ok(context_stat(context.tree()?, *id))
+            }
             (SourceTree::Image(view), SourceNode::Image(node)) => {
                 let mut stat = view.node_stat(node)?;
                 stat.xattrs.retain(|name, _| name == CAPABILITY);
@@ -61,18 +65,72 @@ impl SourceTree {
     }
 
     /// Extended attributes to keep. Reads a context's file if its digest is not known.
-    pub(crate) fn xattrs(&self, node: &SourceNode, stat: &Stat) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, CopyError> {
+    pub(crate) fn xattrs(
+        &self,
+        node: &SourceNode,
+        stat: &Stat,
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, CopyError> {
         match (self, node) {
-            (SourceTree::Context(context), SourceNode::Context(id)) if matches!(stat.kind, Kind::File { .. }) => {
-                let facts = context.facts(&[*id])?.pop().and_then(|facts| facts.capability);
-                Ok(facts.map(|value| (CAPABILITY.to_vec(), value)).into_iter().collect())
+            (SourceTree::Context(context), SourceNode::Context(id))
+                if matches!(stat.kind, Kind::File { .. }) =>
+            {
+                let facts = context
+                    .facts(&[*id])?
+                    .pop()
+                    .and_then(|facts| facts.capability);
+                Ok(facts
+                    .map(|value| (CAPABILITY.to_vec(), value))
+                    .into_iter()
+                    .collect())
             }
             _ => Ok(stat.xattrs.clone()),
         }
     }
 
+    /// Digests and capabilities of regular files. Those of an image are read, in parallel; a context remembers.
+    pub(crate) fn facts(
+        &self,
+        files: &[(&SourceNode, &Stat)],
+    ) -> Result<Vec<FileFacts>, CopyError> {
+        match self {
+            SourceTree::Context(context) => {
+                let ids = files.iter().map(|(node, _)| match node {
+                    SourceNode::Context(id) => *id,
+                    SourceNode::Image(_) => {
+                        unreachable!("a node is asked of the tree that gave it")
+                    }
+                });
+                Ok(context.facts(&ids.collect::<Vec<_>>())?)
+            }
+            SourceTree::Image(_) => files
+                .par_iter()
+                .map(|(node, stat)| self.read_facts(node, stat))
+                .collect(),
+        }
+    }
+
+    fn read_facts(&self, node: &SourceNode, stat: &Stat) -> Result<FileFacts, CopyError> {
+        let mut hasher = Hasher::new();
+        let read = self
+            .content(node)?
+            .open()
+            .and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+        read.map_err(|source| CopyError::Read {
+            what: self.place().to_string(),
+            source,
+        })?;
+        let capability = stat.xattrs.get(CAPABILITY).cloned();
+        Ok(FileFacts {
+            digest: *hasher.finish().as_bytes(),
+            capability,
+        })
+    }
+
     /// Entries of a folder, sorted by name.
-    pub(crate) fn children(&self, dir: &SourceNode) -> Result<Vec<(Vec<u8>, SourceNode)>, CopyError> {
+    pub(crate) fn children(
+        &self,
+        dir: &SourceNode,
+    ) -> Result<Vec<(Vec<u8>, SourceNode)>, CopyError> {
         match (self, dir) {
             (SourceTree::Context(context), SourceNode::Context(id)) => {
                 let tree = context.tree()?;
@@ -81,7 +139,9 @@ impl SourceTree {
             }
             (SourceTree::Image(view), SourceNode::Image(node)) => {
                 let children = view.children(node)?.into_iter();
-                Ok(children.map(|(name, child)| (name, SourceNode::Image(child))).collect())
+                Ok(children
+                    .map(|(name, child)| (name, SourceNode::Image(child)))
+                    .collect())
             }
             _ => unreachable!("a node is asked of the tree that gave it"),
         }
@@ -90,10 +150,13 @@ impl SourceTree {
     /// The content of a regular file.
     pub(crate) fn content(&self, node: &SourceNode) -> Result<Content, CopyError> {
         match (self, node) {
-            (SourceTree::Context(context), SourceNode::Context(id)) => {
-                Ok(Content::Context { context: context.clone(), node: *id })
+            (SourceTree::Context(context), SourceNode::Context(id)) => Ok(Content::Context {
+                context: context.clone(),
+                node: *id,
+            }),
+            (SourceTree::Image(view), SourceNode::Image(node)) => {
+                Ok(Content::Layer(view.content(node)?))
             }
-            (SourceTree::Image(view), SourceNode::Image(node)) => Ok(Content::Layer(view.content(node)?)),
             _ => unreachable!("a node is asked of the tree that gave it"),
         }
     }
@@ -114,7 +177,9 @@ impl Lookup for SourceTree {
             (SourceTree::Context(context), SourceNode::Context(id)) => {
                 Ok(context.tree()?.child(*id, name).map(SourceNode::Context))
             }
-            (SourceTree::Image(view), SourceNode::Image(node)) => Ok(view.child(node, name)?.map(SourceNode::Image)),
+            (SourceTree::Image(view), SourceNode::Image(node)) => {
+                Ok(view.child(node, name)?.map(SourceNode::Image))
+            }
             _ => unreachable!("a node is asked of the tree that gave it"),
         }
     }
@@ -123,7 +188,8 @@ impl Lookup for SourceTree {
         match (self, node) {
             (SourceTree::Context(context), SourceNode::Context(id)) => {
                 let tree = context.tree()?;
-                Ok((tree.node(*id).kind == NodeKind::Symlink).then(|| tree.link_target(*id).to_vec()))
+                Ok((tree.node(*id).kind == NodeKind::Symlink)
+                    .then(|| tree.link_target(*id).to_vec()))
             }
             (SourceTree::Image(view), SourceNode::Image(node)) => view.link_target(node),
             _ => unreachable!("a node is asked of the tree that gave it"),
@@ -137,7 +203,9 @@ fn context_stat(tree: &Tree, id: NodeId) -> Stat {
     let kind = match node.kind {
         NodeKind::File { size } => Kind::File { size },
         NodeKind::Dir => Kind::Dir,
-        NodeKind::Symlink => Kind::Symlink { target: tree.link_target(id).to_vec() },
+        NodeKind::Symlink => Kind::Symlink {
+            target: tree.link_target(id).to_vec(),
+        },
         NodeKind::Fifo => Kind::Fifo,
         NodeKind::CharDevice { major, minor } => Kind::CharDevice { major, minor },
         NodeKind::BlockDevice { major, minor } => Kind::BlockDevice { major, minor },

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_layer::{Entry, Kind, MAX_NAME_LEN, MAX_PATH_LEN, join, parent};
+use kiln_layer::{Entry, Kind, MAX_NAME_LEN, MAX_PATH_LEN, join, parent, whiteout};
 
 use crate::content::Content;
 use crate::error::{CopyError, show};
@@ -57,7 +57,11 @@ pub(crate) struct StagedNode {
 
 impl<'a> Staging<'a> {
     pub fn new(below: &'a MergedView) -> Staging<'a> {
-        Staging { below, changes: BTreeMap::new(), inodes: 0 }
+        Staging {
+            below,
+            changes: BTreeMap::new(),
+            inodes: 0,
+        }
     }
 
     /// A mark for the names of one file, unlike any that an image or context has.
@@ -104,7 +108,11 @@ impl<'a> Staging<'a> {
                 Some(node) => self.below.node_stat(&node)?.is_dir(),
             },
         };
-        Ok(if is_dir { Standing::Dir } else { Standing::Other })
+        Ok(if is_dir {
+            Standing::Dir
+        } else {
+            Standing::Other
+        })
     }
 
     /// What is at `path` without following a link there.
@@ -112,8 +120,12 @@ impl<'a> Staging<'a> {
         if let Some(change) = self.changes.get(path) {
             return Ok(Some(change.stat.clone()));
         }
-        let Some(folder) = parent(path) else { return self.below.node_stat(&self.below.root()?).map(Some) };
-        let Some(dir) = self.dir_below(folder)? else { return Ok(None) };
+        let Some(folder) = parent(path) else {
+            return self.below.node_stat(&self.below.root()?).map(Some);
+        };
+        let Some(dir) = self.dir_below(folder)? else {
+            return Ok(None);
+        };
         let node = self.below.child(&dir, kiln_layer::file_name(path))?;
         node.map(|node| self.below.node_stat(&node)).transpose()
     }
@@ -123,14 +135,19 @@ impl<'a> Staging<'a> {
         if let Some(change) = self.changes.get(path) {
             return Ok(change.content.clone());
         }
-        let Some(dir) = self.dir_below(parent(path).unwrap_or_default())? else { return Ok(None) };
+        let Some(dir) = self.dir_below(parent(path).unwrap_or_default())? else {
+            return Ok(None);
+        };
         let node = self.below.child(&dir, kiln_layer::file_name(path))?;
-        node.map(|node| self.below.content(&node).map(Content::Layer)).transpose()
+        node.map(|node| self.below.content(&node).map(Content::Layer))
+            .transpose()
     }
 
     /// Make the folder at `path`, which has no symlinks, and those above it.
     pub fn make_dirs(&mut self, path: &[u8], new: &NewDirs) -> Result<(), CopyError> {
-        let ends = (0..path.len()).filter(|&at| path[at] == b'/').chain([path.len()]);
+        let ends = (0..path.len())
+            .filter(|&at| path[at] == b'/')
+            .chain([path.len()]);
         for end in ends.filter(|&end| end > 0) {
             let dir = &path[..end];
             let below = self.dir_below(parent(dir).unwrap_or_default())?;
@@ -153,17 +170,32 @@ impl<'a> Staging<'a> {
     }
 
     /// Create or change `path`; the caller has looked at what stands there.
-    pub fn put(&mut self, path: Vec<u8>, stat: Stat, content: Option<Content>) -> Result<(), CopyError> {
+    pub fn put(
+        &mut self,
+        path: Vec<u8>,
+        stat: Stat,
+        content: Option<Content>,
+    ) -> Result<(), CopyError> {
         let name = kiln_layer::file_name(&path);
         if path.len() > MAX_PATH_LEN || name.len() > MAX_NAME_LEN {
             let start = &path[..path.len().min(MAX_NAME_LEN)];
             return Err(CopyError::PathTooLong { path: show(start) });
         }
+        if name.starts_with(whiteout::PREFIX) {
+            return Err(CopyError::ReservedName { path: show(&path) });
+        }
         let opaque = match self.changes.get(&path) {
             Some(old) => stat.is_dir() && (old.opaque || !old.stat.is_dir()),
             None => false,
         };
-        self.changes.insert(path, Change { stat, content, opaque });
+        self.changes.insert(
+            path,
+            Change {
+                stat,
+                content,
+                opaque,
+            },
+        );
         Ok(())
     }
 
@@ -176,7 +208,9 @@ impl<'a> Staging<'a> {
             .take_while(|(path, _)| path.starts_with(&start))
             .map(|(path, _)| path.clone())
             .collect();
-        doomed.iter().for_each(|path| drop(self.changes.remove(path)));
+        doomed
+            .iter()
+            .for_each(|path| drop(self.changes.remove(path)));
     }
 
     /// All changes by path, with every folder that they are in as it is.
@@ -188,8 +222,17 @@ impl<'a> Staging<'a> {
                 if self.changes.contains_key(folder) || missing.contains_key(folder) {
                     break;
                 }
-                let stat = self.lstat(folder)?.ok_or_else(|| CopyError::NotADirectory { path: show(folder) })?;
-                missing.insert(folder.to_vec(), Change { stat, content: None, opaque: false });
+                let stat = self
+                    .lstat(folder)?
+                    .ok_or_else(|| CopyError::NotADirectory { path: show(folder) })?;
+                missing.insert(
+                    folder.to_vec(),
+                    Change {
+                        stat,
+                        content: None,
+                        opaque: false,
+                    },
+                );
                 at = folder;
             }
         }
@@ -202,7 +245,10 @@ impl Lookup for Staging<'_> {
     type Node = StagedNode;
 
     fn root(&self) -> Result<StagedNode, CopyError> {
-        Ok(StagedNode { path: Vec::new(), below: Some(self.below.root()?) })
+        Ok(StagedNode {
+            path: Vec::new(),
+            below: Some(self.below.root()?),
+        })
     }
 
     fn child(&self, dir: &StagedNode, name: &[u8]) -> Result<Option<StagedNode>, CopyError> {
@@ -224,7 +270,17 @@ impl Lookup for Staging<'_> {
 
     fn link_target(&self, node: &StagedNode) -> Result<Option<Vec<u8>>, CopyError> {
         match (self.changes.get(&node.path), &node.below) {
-            (Some(Change { stat: Stat { kind: Kind::Symlink { target }, .. }, .. }), _) => Ok(Some(target.clone())),
+            (
+                Some(Change {
+                    stat:
+                        Stat {
+                            kind: Kind::Symlink { target },
+                            ..
+                        },
+                    ..
+                }),
+                _,
+            ) => Ok(Some(target.clone())),
             (None, Some(below)) => self.below.link_target(below),
             _ => Ok(None),
         }
@@ -234,8 +290,28 @@ impl Lookup for Staging<'_> {
 impl Change {
     /// The entry of a layer that makes this change at `path`.
     pub fn entry(&self, path: &[u8]) -> Entry {
-        let Stat { kind, mode, uid, gid, mtime, xattrs, .. } = self.stat.clone();
-        let mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { mode };
-        Entry { path: path.to_vec(), kind, mode, uid, gid, mtime, xattrs }
+        let Stat {
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs,
+            ..
+        } = self.stat.clone();
+        let mode = if matches!(kind, Kind::Symlink { .. }) {
+            0o777
+        } else {
+            mode
+        };
+        Entry {
+            path: path.to_vec(),
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs,
+        }
     }
 }

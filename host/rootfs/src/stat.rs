@@ -26,7 +26,15 @@ pub struct Stat {
 impl Stat {
     /// A folder that nobody made: the root of an image without layers.
     pub(crate) fn implied_dir() -> Stat {
-        Stat { kind: Kind::Dir, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new(), inode: None }
+        Stat {
+            kind: Kind::Dir,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            xattrs: BTreeMap::new(),
+            inode: None,
+        }
     }
 
     /// Whether it is a folder.

@@ -41,13 +41,16 @@ impl MergedView {
     /// The layers `diff_ids` of a store, bottom first; none is read yet.
     pub fn of_store(store: &Store, diff_ids: &[DiffId]) -> MergedView {
         let layer = |diff_id: &DiffId| Arc::new(Layer::of_store(store, *diff_id));
-        MergedView { layers: diff_ids.iter().map(layer).collect() }
+        MergedView {
+            layers: diff_ids.iter().map(layer).collect(),
+        }
     }
 
     /// This view with one more layer, given by its index and tar, on top.
     #[must_use]
     pub fn with_layer(mut self, diff_id: DiffId, index: Arc<Index>, tar: PathBuf) -> MergedView {
-        self.layers.push(Arc::new(Layer::of_files(diff_id, index, tar)));
+        self.layers
+            .push(Arc::new(Layer::of_files(diff_id, index, tar)));
         self
     }
 
@@ -59,13 +62,18 @@ impl MergedView {
     /// A digest that is equal for equal layers.
     pub fn identity(&self) -> Digest {
         let mut hasher = Hasher::new();
-        self.layers.iter().for_each(|layer| hasher.update(layer.diff_id().0.as_bytes()));
+        self.layers
+            .iter()
+            .for_each(|layer| hasher.update(layer.diff_id().0.as_bytes()));
         hasher.finish()
     }
 
     /// What `path` is, symlinks followed inside the image.
     pub fn stat(&self, path: &[u8]) -> Result<Option<Stat>, CopyError> {
-        resolve(self, path)?.node.map(|node| self.node_stat(&node)).transpose()
+        resolve(self, path)?
+            .node
+            .map(|node| self.node_stat(&node))
+            .transpose()
     }
 
     /// What `path` is itself; links in its folders are followed.
@@ -76,29 +84,53 @@ impl MergedView {
         if name.is_empty() {
             return self.node_stat(&self.root()?).map(Some);
         }
-        let Some(folder) = resolve(self, folder)?.node else { return Ok(None) };
-        self.child(&folder, name)?.map(|node| self.node_stat(&node)).transpose()
+        let Some(folder) = resolve(self, folder)?.node else {
+            return Ok(None);
+        };
+        self.child(&folder, name)?
+            .map(|node| self.node_stat(&node))
+            .transpose()
     }
 
     /// Names in a folder, sorted; nothing if it is no folder.
     pub fn read_dir(&self, path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, CopyError> {
-        let Some(node) = resolve(self, path)?.node else { return Ok(None) };
+        let Some(node) = resolve(self, path)?.node else {
+            return Ok(None);
+        };
         if self.node_stat(&node)?.kind != Kind::Dir {
             return Ok(None);
         }
-        Ok(Some(self.children(&node)?.into_iter().map(|(name, _)| name).collect()))
+        Ok(Some(
+            self.children(&node)?
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect(),
+        ))
     }
 
     /// The bytes of a regular file of at most `limit` bytes; nothing if there is no such file.
     pub fn read_file(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, CopyError> {
-        let Some(node) = resolve(self, path)?.node else { return Ok(None) };
-        let Kind::File { size } = self.node_stat(&node)?.kind else { return Ok(None) };
+        let Some(node) = resolve(self, path)?.node else {
+            return Ok(None);
+        };
+        let Kind::File { size } = self.node_stat(&node)?.kind else {
+            return Ok(None);
+        };
         if size > limit {
-            return Err(CopyError::TooLarge { path: show(path), size, limit });
+            return Err(CopyError::TooLarge {
+                path: show(path),
+                size,
+                limit,
+            });
         }
         let mut bytes = Vec::with_capacity(size as usize);
         let mut reader = self.content(&node)?.open();
-        reader.read_to_end(&mut bytes).map_err(|source| CopyError::Read { what: show(path), source })?;
+        reader
+            .read_to_end(&mut bytes)
+            .map_err(|source| CopyError::Read {
+                what: show(path),
+                source,
+            })?;
         Ok(Some(bytes))
     }
 
@@ -119,8 +151,19 @@ impl MergedView {
                 self.merge(merge, layer, child)?;
             }
         }
-        let found = names.into_iter().filter(|(_, merge)| !merge.merged.is_empty());
-        Ok(found.map(|(name, merge)| (name, ViewNode { merged: merge.merged })).collect())
+        let found = names
+            .into_iter()
+            .filter(|(_, merge)| !merge.merged.is_empty());
+        Ok(found
+            .map(|(name, merge)| {
+                (
+                    name,
+                    ViewNode {
+                        merged: merge.merged,
+                    },
+                )
+            })
+            .collect())
     }
 
     /// Take into account what one layer, below those seen so far, has under a name.
@@ -146,7 +189,9 @@ impl MergedView {
     }
 
     pub(crate) fn node_stat(&self, node: &ViewNode) -> Result<Stat, CopyError> {
-        let Some(&(layer, nid)) = node.merged.first() else { return Ok(Stat::implied_dir()) };
+        let Some(&(layer, nid)) = node.merged.first() else {
+            return Ok(Stat::implied_dir());
+        };
         let (mut stat, _) = self.layers[layer].stat(nid)?;
         if let Some(inode) = &mut stat.inode {
             inode.0 = layer as u64;
@@ -187,7 +232,9 @@ impl Lookup for MergedView {
                 break;
             }
         }
-        Ok((!merge.merged.is_empty()).then_some(ViewNode { merged: merge.merged }))
+        Ok((!merge.merged.is_empty()).then_some(ViewNode {
+            merged: merge.merged,
+        }))
     }
 
     fn link_target(&self, node: &ViewNode) -> Result<Option<Vec<u8>>, CopyError> {

@@ -16,12 +16,28 @@ pub fn plan_workdir(
     epoch: Option<i64>,
     below: &MergedView,
 ) -> Result<CopyPlan, CopyError> {
-    let owner = if user.is_empty() { Owner::default() } else { Owner::resolve(user, below)? };
+    let owner = if user.is_empty() {
+        Owner::default()
+    } else {
+        Owner::resolve(user, below)?
+    };
     let mut staging = Staging::new(below);
     let target = staging.resolve(&clean(path))?.path;
-    staging.make_dirs(&target, &NewDirs { mode: 0o755, owner, mtime: epoch.unwrap_or(0) })?;
+    staging.make_dirs(
+        &target,
+        &NewDirs {
+            mode: 0o755,
+            owner,
+            mtime: epoch.unwrap_or(0),
+        },
+    )?;
     let mut hasher = Hasher::new();
-    for field in [b"kiln-workdir-1".as_slice(), path, user.as_bytes(), format!("{epoch:?}").as_bytes()] {
+    for field in [
+        b"kiln-workdir-1".as_slice(),
+        path,
+        user.as_bytes(),
+        format!("{epoch:?}").as_bytes(),
+    ] {
         hasher.update(&(field.len() as u64).to_le_bytes());
         hasher.update(field);
     }
