@@ -78,35 +78,53 @@ fn resolve_base<'a>(
             .filter_map(on_build)
             .collect(),
         DraftBase::Image(name) => {
-            let platform = draft.platform.as_ref().unwrap_or(&request.platform);
-            let found = resolver
-                .image(name, platform)
-                .map_err(|error| PlanError::at(span, error))?;
-            let config = found.ok_or_else(|| {
-                let kind = PlanErrorKind::ImageNotFound { name: name.clone() };
-                PlanError::at(span, kind).with_hint(stages.hint(name))
-            })?;
-            let triggers = match draft.replaced {
-                true => Vec::new(),
-                false => image_triggers(&config, span)?,
-            };
-            let history = config
-                .history
-                .iter()
-                .filter_map(|entry| entry.created_by.as_ref());
-            reach.weight += config_weight(&config.config) + history.map(String::len).sum::<usize>();
+            let config = image(stages, stage, name, request, resolver)?;
+            reach.weight += image_weight(&config);
             if reach.weight > MAX_TEXT {
                 return Err(PlanError::at(
                     span,
                     PlanErrorKind::TooLarge { limit: MAX_TEXT },
                 ));
             }
+            let triggers = match draft.replaced {
+                true => Vec::new(),
+                false => image_triggers(&config, span)?,
+            };
             reach.images.insert(stage, config);
             triggers
         }
     };
     stages.drafts[stage].triggers = triggers;
     Ok(())
+}
+
+fn image(
+    stages: &Stages<'_>,
+    stage: usize,
+    name: &str,
+    request: &PlanRequest,
+    resolver: &dyn BaseResolver,
+) -> Result<ImageConfig, PlanError> {
+    let draft = &stages.drafts[stage];
+    let span = from_span(draft.instruction);
+    let platform = draft.platform.as_ref().unwrap_or(&request.platform);
+    let found = resolver
+        .image(name, platform)
+        .map_err(|error| PlanError::at(span, error))?;
+    found.ok_or_else(|| {
+        let kind = PlanErrorKind::ImageNotFound {
+            name: name.to_owned(),
+        };
+        PlanError::at(span, kind).with_hint(stages.hint(name))
+    })
+}
+
+fn image_weight(config: &ImageConfig) -> usize {
+    let history = config
+        .history
+        .iter()
+        .filter_map(|entry| entry.created_by.as_ref());
+    config_weight(&config.config) + history.map(String::len).sum::<usize>()
 }
 
 fn on_build(instruction: &Instruction) -> Option<Cow<'_, Instruction>> {

@@ -102,62 +102,74 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MountKind {
     /// Files of the context, a stage or an image; writes are thrown away.
-    Bind {
-        /// Stage, image or named context; `None` is the build context.
-        from: Option<String>,
-        /// Path inside of it, as written.
-        source: Option<String>,
-    },
+    Bind(BindMount),
     /// A directory kept between builds.
-    Cache {
-        /// Which one; `None` means the target path.
-        id: Option<String>,
-        /// Initial content: stage, image or named context.
-        from: Option<String>,
-        /// Path inside of `from`.
-        source: Option<String>,
-        /// Who may use it at once.
-        sharing: Sharing,
-        /// Mode of a new directory.
-        mode: Option<u32>,
-        /// Owner of a new directory.
-        uid: Option<u32>,
-        /// Group of a new directory.
-        gid: Option<u32>,
-    },
-    /// Memory.
-    Tmpfs {
-        /// Largest size in bytes.
-        size: Option<u64>,
-    },
+    Cache(CacheMount),
+    /// Memory, with its largest size in bytes.
+    Tmpfs(Option<u64>),
     /// A secret as a file or a variable.
-    Secret {
-        /// Which one.
-        id: String,
-        /// Fail when it is not given.
-        required: bool,
-        /// Put it into this variable; there is no file then, unless `target` is given.
-        env: Option<String>,
-        /// Mode, 0400 when not given.
-        mode: Option<u32>,
-        /// Owner.
-        uid: Option<u32>,
-        /// Group.
-        gid: Option<u32>,
-    },
-    /// The agent's socket.
-    Ssh {
-        /// Which one, `default` when not given.
-        id: String,
-        /// Fail when it is not given.
-        required: bool,
-        /// Mode, 0600 when not given.
-        mode: Option<u32>,
-        /// Owner.
-        uid: Option<u32>,
-        /// Group.
-        gid: Option<u32>,
-    },
+    Secret(SecretMount),
+    /// The ssh agent's socket.
+    Ssh(SshMount),
+}
+
+/// `type=bind`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BindMount {
+    /// Stage, image or named context; `None` is the build context.
+    pub from: Option<String>,
+    /// Path inside of it, as written.
+    pub source: Option<String>,
+}
+
+/// `type=cache`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CacheMount {
+    /// Which one; `None` means the target path.
+    pub id: Option<String>,
+    /// Initial content: stage, image or named context.
+    pub from: Option<String>,
+    /// Path inside of `from`.
+    pub source: Option<String>,
+    /// Who may use it at once.
+    pub sharing: Sharing,
+    /// Owner and mode of a new directory.
+    pub file: FileOwner,
+}
+
+/// `type=secret`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretMount {
+    /// Which one.
+    pub id: String,
+    /// Fail when it is not given.
+    pub required: bool,
+    /// Put it into this variable; there is no file then, unless `target` is given.
+    pub env: Option<String>,
+    /// Owner and mode, 0400 when not given.
+    pub file: FileOwner,
+}
+
+/// `type=ssh`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SshMount {
+    /// Which one, `default` when not given.
+    pub id: String,
+    /// Fail when it is not given.
+    pub required: bool,
+    /// Owner and mode, 0600 when not given.
+    pub file: FileOwner,
+}
+
+/// Owner and mode of what a mount makes, as far as they were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FileOwner {
+    /// `mode`
+    pub mode: Option<u32>,
+    /// `uid`
+    pub uid: Option<u32>,
+    /// `gid`
+    pub gid: Option<u32>,
 }
 
 /// Who may use a cache directory at the same time.

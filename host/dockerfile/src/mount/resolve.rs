@@ -1,6 +1,9 @@
 //! Mount options to a typed mount: values expanded and parsed, and checked against the type.
 
-use super::{Mount, MountError, MountKind, MountOption, Sharing};
+use super::{
+    BindMount, CacheMount, FileOwner, Mount, MountError, MountKind, MountOption, SecretMount,
+    Sharing, SshMount,
+};
 use crate::words::ExpandError;
 
 /// Everything that was given, before it is known whether the type takes it.
@@ -16,9 +19,7 @@ struct Given {
     required: Option<bool>,
     sharing: Option<Sharing>,
     size: Option<u64>,
-    mode: Option<u32>,
-    uid: Option<u32>,
-    gid: Option<u32>,
+    file: FileOwner,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -89,14 +90,14 @@ impl Given {
             "env" => self.env = value.ok_or_else(missing).map(filled)?,
             "sharing" => self.sharing = Some(sharing(value.ok_or_else(missing)?)?),
             "size" => self.size = Some(parsed(key, value.ok_or_else(missing)?, size)?),
-            "mode" => self.mode = Some(parsed(key, value.ok_or_else(missing)?, octal)?),
+            "mode" => self.file.mode = Some(parsed(key, value.ok_or_else(missing)?, octal)?),
             "uid" => {
-                self.uid = Some(parsed(key, value.ok_or_else(missing)?, |text| {
+                self.file.uid = Some(parsed(key, value.ok_or_else(missing)?, |text| {
                     text.parse().ok()
                 })?)
             }
             "gid" => {
-                self.gid = Some(parsed(key, value.ok_or_else(missing)?, |text| {
+                self.file.gid = Some(parsed(key, value.ok_or_else(missing)?, |text| {
                     text.parse().ok()
                 })?)
             }
@@ -115,9 +116,9 @@ impl Given {
         let owned = matches!(kind, Kind::Cache | Kind::Secret | Kind::Ssh);
         let credential = matches!(kind, Kind::Secret | Kind::Ssh);
         let misplaced = [
-            ("mode", self.mode.is_some() && !owned),
-            ("uid", self.uid.is_some() && !owned),
-            ("gid", self.gid.is_some() && !owned),
+            ("mode", self.file.mode.is_some() && !owned),
+            ("uid", self.file.uid.is_some() && !owned),
+            ("gid", self.file.gid.is_some() && !owned),
             ("required", self.required.is_some() && !credential),
             ("sharing", self.sharing.is_some() && kind != Kind::Cache),
             ("size", self.size.is_some() && kind != Kind::Tmpfs),
@@ -142,56 +143,57 @@ impl Given {
     }
 
     fn finish(self) -> Mount {
-        let (mode, uid, gid) = (self.mode, self.uid, self.gid);
-        let required = self.required.unwrap_or(false);
+        let target = self.target.clone();
         let writable = matches!(self.kind, Kind::Cache | Kind::Tmpfs);
+        let read_only = self.read_only.unwrap_or(!writable);
         let kind = match self.kind {
-            Kind::Bind => MountKind::Bind {
-                from: self.from,
-                source: self.source,
-            },
-            Kind::Cache => MountKind::Cache {
-                id: self.id,
-                from: self.from,
-                source: self.source,
-                sharing: self.sharing.unwrap_or_default(),
-                mode,
-                uid,
-                gid,
-            },
-            Kind::Tmpfs => MountKind::Tmpfs { size: self.size },
-            Kind::Secret => {
-                let named = self.source.or(self.id);
-                let id = named
-                    .or_else(|| self.target.as_deref().map(base_name))
-                    .unwrap_or_default();
-                MountKind::Secret {
-                    id,
-                    required,
-                    env: self.env,
-                    mode,
-                    uid,
-                    gid,
-                }
+            Kind::Bind => {
+                let (from, source) = (self.from, self.source);
+                MountKind::Bind(BindMount { from, source })
             }
-            Kind::Ssh => {
-                let id = self
-                    .source
-                    .or(self.id)
-                    .unwrap_or_else(|| "default".to_owned());
-                MountKind::Ssh {
-                    id,
-                    required,
-                    mode,
-                    uid,
-                    gid,
-                }
-            }
+            Kind::Cache => MountKind::Cache(self.cache()),
+            Kind::Tmpfs => MountKind::Tmpfs(self.size),
+            Kind::Secret => MountKind::Secret(self.secret()),
+            Kind::Ssh => MountKind::Ssh(self.ssh()),
         };
         Mount {
             kind,
-            target: self.target,
-            read_only: self.read_only.unwrap_or(!writable),
+            target,
+            read_only,
+        }
+    }
+
+    fn cache(self) -> CacheMount {
+        CacheMount {
+            id: self.id,
+            from: self.from,
+            source: self.source,
+            sharing: self.sharing.unwrap_or_default(),
+            file: self.file,
+        }
+    }
+
+    fn secret(self) -> SecretMount {
+        let id = self
+            .source
+            .or(self.id)
+            .or_else(|| self.target.as_deref().map(base_name));
+        SecretMount {
+            id: id.unwrap_or_default(),
+            required: self.required.unwrap_or(false),
+            env: self.env,
+            file: self.file,
+        }
+    }
+
+    fn ssh(self) -> SshMount {
+        SshMount {
+            id: self
+                .source
+                .or(self.id)
+                .unwrap_or_else(|| "default".to_owned()),
+            required: self.required.unwrap_or(false),
+            file: self.file,
         }
     }
 }

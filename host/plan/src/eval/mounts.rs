@@ -2,7 +2,9 @@
 
 use kiln_dockerfile::Span;
 use kiln_dockerfile::ast::Run;
-use kiln_dockerfile::mount::{self, MountError, MountFlag};
+use kiln_dockerfile::mount::{
+    self, BindMount, CacheMount, FileOwner, MountError, MountFlag, SecretMount, SshMount,
+};
 
 use super::{Evaluator, State};
 use crate::error::PlanError;
@@ -36,96 +38,27 @@ impl Evaluator<'_> {
         let span = flag.text.span;
         let rules = self.expander;
         let resolved = flag.resolve(&mut |text| self.try_expand(rules, state, text, span));
-        let mount::Mount {
-            kind,
-            target,
-            read_only,
-        } = resolved.map_err(|error| PlanError::at(span, error))?;
-        let joined = target.as_deref().map(|target| path::join("/", target));
-        let (target, kind) = match kind {
-            mount::MountKind::Bind { from, source } => {
-                let from = self.mount_from(from, span)?.unwrap_or(CopyFrom::Context);
-                (
-                    self.directory(state, target, span)?,
-                    MountKind::Bind {
-                        from,
-                        source: absolute(source),
-                    },
-                )
+        let mount = resolved.map_err(|error| PlanError::at(span, error))?;
+        let (target, read_only) = (mount.target, mount.read_only);
+        let (target, kind) = match mount.kind {
+            mount::MountKind::Bind(bind) => {
+                (self.directory(state, target, span)?, self.bind(bind, span)?)
             }
-            mount::MountKind::Cache {
-                id,
-                from,
-                source,
-                sharing,
-                mode,
-                uid,
-                gid,
-            } => {
+            mount::MountKind::Cache(cache) => {
                 let target = self.directory(state, target, span)?;
-                let kind = MountKind::Cache {
-                    id: id.unwrap_or_else(|| target.clone()),
-                    from: self
-                        .mount_from(from, span)?
-                        .filter(|from| *from != CopyFrom::Scratch),
-                    source: absolute(source),
-                    sharing,
-                    mode: mode.unwrap_or(CACHE_MODE),
-                    uid: uid.unwrap_or(0),
-                    gid: gid.unwrap_or(0),
-                };
+                let kind = self.cache(cache, &target, span)?;
                 (target, kind)
             }
-            mount::MountKind::Tmpfs { size } => (
+            mount::MountKind::Tmpfs(size) => (
                 self.directory(state, target, span)?,
                 MountKind::Tmpfs { size },
             ),
-            mount::MountKind::Secret {
-                id,
-                required,
-                env,
-                mode,
-                uid,
-                gid,
-            } => {
-                let named = || path::join(SECRET_DIR, id.rsplit('/').next().unwrap_or(&id));
-                let target = joined
-                    .or_else(|| env.is_none().then(named))
-                    .unwrap_or_default();
-                let (uid, gid) = (uid.unwrap_or(0), gid.unwrap_or(0));
-                let mode = mode.unwrap_or(SECRET_MODE);
-                (
-                    target,
-                    MountKind::Secret {
-                        id,
-                        required,
-                        env,
-                        mode,
-                        uid,
-                        gid,
-                    },
-                )
+            mount::MountKind::Secret(secret) => {
+                (secret_target(&secret, target), secret_kind(secret))
             }
-            mount::MountKind::Ssh {
-                id,
-                required,
-                mode,
-                uid,
-                gid,
-            } => {
-                let target = joined.unwrap_or_else(|| format!("{SSH_SOCKET}.{sockets}"));
+            mount::MountKind::Ssh(ssh) => {
                 *sockets += 1;
-                let (uid, gid) = (uid.unwrap_or(0), gid.unwrap_or(0));
-                (
-                    target,
-                    MountKind::Ssh {
-                        id,
-                        required,
-                        mode: mode.unwrap_or(SSH_MODE),
-                        uid,
-                        gid,
-                    },
-                )
+                (ssh_target(*sockets - 1, target), ssh_kind(ssh))
             }
         };
         Ok(Mount {
@@ -133,6 +66,30 @@ impl Evaluator<'_> {
             target,
             read_only,
             span,
+        })
+    }
+
+    fn bind(&self, bind: BindMount, span: Span) -> Result<MountKind, PlanError> {
+        let from = self
+            .mount_from(bind.from, span)?
+            .unwrap_or(CopyFrom::Context);
+        Ok(MountKind::Bind {
+            from,
+            source: absolute(bind.source),
+        })
+    }
+
+    fn cache(&self, cache: CacheMount, target: &str, span: Span) -> Result<MountKind, PlanError> {
+        let (mode, uid, gid) = owner(cache.file, CACHE_MODE);
+        let from = self.mount_from(cache.from, span)?;
+        Ok(MountKind::Cache {
+            id: cache.id.unwrap_or_else(|| target.to_owned()),
+            from: from.filter(|from| *from != CopyFrom::Scratch),
+            source: absolute(cache.source),
+            sharing: cache.sharing,
+            mode,
+            uid,
+            gid,
         })
     }
 
@@ -157,4 +114,57 @@ impl Evaluator<'_> {
 
 fn absolute(source: Option<String>) -> String {
     path::join("/", &source.unwrap_or_default())
+}
+
+/// Mode, user and group, with what was not given filled in.
+fn owner(file: FileOwner, mode: u32) -> (u32, u32, u32) {
+    (
+        file.mode.unwrap_or(mode),
+        file.uid.unwrap_or(0),
+        file.gid.unwrap_or(0),
+    )
+}
+
+/// A secret that is only a variable has no target.
+fn secret_target(secret: &SecretMount, target: Option<String>) -> String {
+    let id = &secret.id;
+    match target {
+        Some(target) => path::join("/", &target),
+        None if secret.env.is_some() => String::new(),
+        None => path::join(SECRET_DIR, id.rsplit('/').next().unwrap_or(id)),
+    }
+}
+
+fn secret_kind(secret: SecretMount) -> MountKind {
+    let (mode, uid, gid) = owner(secret.file, SECRET_MODE);
+    let SecretMount {
+        id, required, env, ..
+    } = secret;
+    MountKind::Secret {
+        id,
+        required,
+        env,
+        mode,
+        uid,
+        gid,
+    }
+}
+
+fn ssh_target(number: usize, target: Option<String>) -> String {
+    target.map_or_else(
+        || format!("{SSH_SOCKET}.{number}"),
+        |target| path::join("/", &target),
+    )
+}
+
+fn ssh_kind(ssh: SshMount) -> MountKind {
+    let (mode, uid, gid) = owner(ssh.file, SSH_MODE);
+    let SshMount { id, required, .. } = ssh;
+    MountKind::Ssh {
+        id,
+        required,
+        mode,
+        uid,
+        gid,
+    }
 }
