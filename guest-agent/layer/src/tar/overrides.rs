@@ -70,7 +70,10 @@ impl Overrides {
             b"GNU.sparse.numbytes" => self.push_map(number()?, 1, offset, limits)?,
             b"GNU.sparse.map" => {
                 self.sparse.map = Some(Vec::new());
-                for (place, field) in value.split(|&byte| byte == b',').enumerate() {
+                let fields = value
+                    .split(|&byte| byte == b',')
+                    .filter(|_| !value.is_empty());
+                for (place, field) in fields.enumerate() {
                     self.push_map(decimal(field).ok_or_else(bad)?, place % 2, offset, limits)?;
                 }
             }
@@ -249,7 +252,7 @@ mod tests {
     fn malformed_records_are_refused() {
         let framing = [
             &b"path=a\n"[..],
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"11 path=a\n",
             b"0 path=a\n",
             b"7 path\n",
