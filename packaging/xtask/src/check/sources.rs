@@ -26,10 +26,16 @@ const UNSAFE: &[&str] = &[
     "guest-agent/agent/src/sys/",
     "host/platform/src/holes.rs",
     "host/platform/src/process.rs",
+    // The processor's time stamp counter.
+    "host/vmm/src/backends/tsc.rs",
 ];
 
-/// What may print: the program itself and the task runner.
-const PRINTING: &[&str] = &["host/cli/", "packaging/xtask/"];
+/// What may print: the program itself, the task runner, and the agent to the guest's console.
+const PRINTING: &[&str] = &[
+    "guest-agent/agent/src/connection.rs",
+    "host/cli/",
+    "packaging/xtask/",
+];
 
 /// Lines from which on a file is told to be long.
 const LONG: usize = 400;
@@ -75,8 +81,7 @@ fn check_file(name: &str, text: &str, report: &mut Report) {
     if lines > LONG {
         report.long.push(format!("{name} has {lines} lines"));
     }
-    let is_test =
-        name.starts_with("tests/") || name.contains("/tests/") || name.ends_with("_tests.rs");
+    let is_test = is_test(name);
     let allowed = |places: &[&str]| is_test || places.iter().any(|place| name.starts_with(place));
     let root = name.ends_with("/src/lib.rs") || name.ends_with("/src/main.rs");
     let krate = name.split("/src/").next().unwrap_or_default();
@@ -89,17 +94,45 @@ fn check_file(name: &str, text: &str, report: &mut Report) {
             .push(format!("{name}: lacks #![forbid(unsafe_code)]"));
     }
     for (number, line) in code_lines(text) {
+        let line = without_strings(line);
         let mut found = |what: &str| report.findings.push(format!("{name}:{number}: {what}"));
         if !allowed(OPERATING_SYSTEM) && SYSTEM_WORDS.iter().any(|word| line.contains(word)) {
             found("asks for the operating system; that belongs into host/platform");
         }
-        if !allowed(UNSAFE) && has_word(line, "unsafe") {
+        if !allowed(UNSAFE) && has_word(&line, "unsafe") {
             found("is unsafe outside of the named leaf modules");
         }
-        if !allowed(PRINTING) && PRINT_WORDS.iter().any(|word| has_word(line, word)) {
+        if !allowed(PRINTING) && PRINT_WORDS.iter().any(|word| has_word(&line, word)) {
             found("prints; only host/cli does");
         }
     }
+}
+
+/// Whether a file is a test or an example, which may do what the program may not.
+fn is_test(name: &str) -> bool {
+    name.starts_with("tests/")
+        || name.contains("/tests/")
+        || name.contains("/examples/")
+        || name.ends_with("/tests.rs")
+        || name.ends_with("_tests.rs")
+}
+
+/// A line without what stands in its string literals.
+fn without_strings(line: &str) -> String {
+    let mut rest = String::with_capacity(line.len());
+    let mut inside = false;
+    let mut escaped = false;
+    for c in line.chars() {
+        let quote = c == '"' && !escaped;
+        escaped = inside && c == '\\' && !escaped;
+        if quote {
+            inside = !inside;
+        }
+        if quote || !inside {
+            rest.push(c);
+        }
+    }
+    rest
 }
 
 /// Lines that are neither comments nor part of the tests at a file's end, numbered from 1.
@@ -162,6 +195,16 @@ mod tests {
             1
         );
         assert_eq!(findings("host/cli/src/a.rs", "println!(\"x\");\n").len(), 0);
+    }
+
+    #[test]
+    fn words_in_strings_break_no_rule() {
+        let line = r#"let option = "cache=unsafe \" println!()"; f()"#;
+        assert_eq!(findings("host/vmm/src/a.rs", line), Vec::<String>::new());
+        assert_eq!(
+            findings("host/vmm/src/a.rs", r#"f("x"); unsafe { g() }"#).len(),
+            1
+        );
     }
 
     #[test]
