@@ -5,6 +5,8 @@
 //! Must not touch a file system, nor know who compresses, hashes or stores the bytes.
 //! Invariant: no input, however hostile, panics or makes memory grow beyond [`Limits`].
 
+#![forbid(unsafe_code)]
+
 mod entry;
 mod error;
 mod path;

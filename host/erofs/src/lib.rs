@@ -13,6 +13,8 @@
 //! Must not open files or know where layers live.
 //! Invariants: the same entries give the same bytes; parsing any bytes neither panics nor loops.
 
+#![forbid(unsafe_code)]
+
 mod builder;
 mod chunks;
 mod content;
