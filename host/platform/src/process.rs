@@ -2,9 +2,12 @@
 //!
 //! Owns what differs by OS about process groups and parent death. Starting, feeding and reaping the
 //! child stays with the caller.
-#![expect(
-    unsafe_code,
-    reason = "`pre_exec` is the only way to ask for the parent-death signal"
+#![cfg_attr(
+    target_os = "linux",
+    expect(
+        unsafe_code,
+        reason = "`pre_exec` is the only way to ask for the parent-death signal"
+    )
 )]
 
 use std::process::Command;

@@ -56,7 +56,14 @@ fn prepared(mut command: Command, project: &Project, target: &str, tools: &Path)
     let underscored = target.replace('-', "_");
     command
         .current_dir(&project.root)
-        .args(["check", "--quiet", "--locked", "--target", target])
+        .args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--keep-going",
+            "--target",
+            target,
+        ])
         .arg("--target-dir")
         .arg(project.target().join("cross/build"))
         .env("RUSTFLAGS", "-D warnings")
