@@ -1,0 +1,97 @@
+//! What the user may do about a failure that the libraries only name. Text only; decides nothing.
+
+use kiln_engine::Cause;
+use kiln_store::Holder;
+use kiln_vmm::image::ImageError;
+use kiln_vmm::{BackendReport, VmError};
+
+/// The hint for a failed build that has none of its own.
+#[must_use]
+pub fn of_build(cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::Vm(error) => of_vm(error),
+        Cause::Store(error) => of_store(error),
+        Cause::ImageMissing { .. } => {
+            Some("this version cannot pull: bring it in with `kiln load` or `kiln import`".into())
+        }
+        _ => None,
+    }
+}
+
+/// The hint for a VM that cannot be had.
+fn of_vm(error: &VmError) -> Option<String> {
+    match error {
+        VmError::Image(error) => Some(of_vm_image(error)),
+        VmError::NoBackend { reports } => Some(of_backends(reports)),
+        VmError::Exited { .. } | VmError::Timeout { .. } => {
+            Some("`kiln doctor` shows which back-ends work here; --vmm chooses another".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn of_backends(reports: &[BackendReport]) -> String {
+    use kiln_vmm::probe::BackendStatus;
+    let hint = reports.iter().find_map(|report| match &report.status {
+        BackendStatus::Broken { hint, .. } => hint.clone(),
+        BackendStatus::Works { .. } => None,
+    });
+    hint.unwrap_or_else(|| "`kiln doctor` tells what is missing".to_owned())
+}
+
+/// The hint for a VM image that cannot be used.
+#[must_use]
+pub fn of_vm_image(error: &ImageError) -> String {
+    match error {
+        ImageError::NotFound { searched, .. } => {
+            let dirs: Vec<String> = searched
+                .iter()
+                .map(|dir| dir.display().to_string())
+                .collect();
+            format!(
+                "looked in {}; KILN_VM_IMAGE names the folder that has it",
+                dirs.join(", ")
+            )
+        }
+        _ => {
+            "install kiln again, or set KILN_VM_IMAGE to the folder of another VM image".to_owned()
+        }
+    }
+}
+
+/// The hint for a store that failed.
+#[must_use]
+pub fn of_store(error: &kiln_store::Error) -> Option<String> {
+    use kiln_store::Error;
+    Some(match error {
+        Error::NoSpace { .. } => {
+            "`kiln prune` makes room; KILN_DATA_DIR can name a folder on another disk".to_owned()
+        }
+        Error::NewerStore { .. } => {
+            "use the newer kiln, or another folder with KILN_DATA_DIR".to_owned()
+        }
+        Error::LockBusy { holders } => of_holders(holders),
+        Error::NoSuchImage { .. } => "`kiln images` lists what there is".to_owned(),
+        Error::AmbiguousId { .. } => "give more of the id".to_owned(),
+        Error::NamedSeveralTimes { names, .. } => {
+            format!("it is {}; use --force", names.join(", "))
+        }
+        Error::MissingLayer { .. } | Error::DigestMismatch { .. } => {
+            "`kiln system check --repair` mends the store".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// Who holds the store.
+#[must_use]
+pub fn of_holders(holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        return "another kiln uses the store; try again when it is done".to_owned();
+    }
+    let holders: Vec<String> = holders
+        .iter()
+        .map(|holder| format!("`{}` (pid {})", holder.purpose, holder.pid))
+        .collect();
+    format!("held by {}", holders.join(", "))
+}

@@ -1,0 +1,169 @@
+//! Builds that need no VM, from the command line to the image and to the messages.
+
+mod environment;
+
+use environment::TestEnvironment;
+
+#[test]
+fn a_build_from_scratch_needs_no_vm_and_is_cached() {
+    let env = TestEnvironment::new();
+    env.write(
+        "ctx/Dockerfile",
+        "FROM scratch\nCOPY hello.txt /\nCMD [\"/hello\"]\n",
+    );
+    env.write("ctx/hello.txt", "hello\n");
+    let first = env.kiln(&["build", "-t", "app", "ctx"]);
+    assert_eq!(
+        (first.code, first.stdout.as_str()),
+        (0, ""),
+        "{}",
+        first.stderr
+    );
+    assert!(
+        first.stderr.contains("COPY hello.txt /") && first.stderr.contains("DONE"),
+        "{}",
+        first.stderr
+    );
+    assert!(
+        first.stderr.contains("writing image sha256:"),
+        "{}",
+        first.stderr
+    );
+    assert!(
+        first
+            .stderr
+            .contains("naming to docker.io/library/app:latest"),
+        "{}",
+        first.stderr
+    );
+    let again = env.kiln(&["build", "-t", "app", "ctx"]);
+    assert!(
+        again.stderr.contains("CACHED") && !again.stderr.contains("DONE"),
+        "{}",
+        again.stderr
+    );
+    env.kiln(&["system", "check"]).stdout();
+}
+
+#[test]
+fn quiet_prints_the_id_alone_and_iidfile_holds_it() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\nLABEL a=b\n");
+    let built = env.kiln(&["build", "-q", "--iidfile", "id", "ctx"]);
+    assert_eq!((built.code, built.stderr.as_str()), (0, ""));
+    let id = std::fs::read_to_string(env.dir().join("id")).expect("iidfile");
+    assert_eq!(built.stdout, format!("{id}\n"));
+    env.write("ctx/Dockerfile", "FROM scratch\nNONSENSE\n");
+    env.kiln(&["build", "-q", "--iidfile", "id", "ctx"])
+        .failure(1);
+    assert!(
+        !env.dir().join("id").exists(),
+        "an old id must not survive a failed build"
+    );
+}
+
+#[test]
+fn a_dockerfile_from_standard_input_has_no_context() {
+    let env = TestEnvironment::new();
+    let built = env.kiln_with_input(
+        &["build", "-q", "-t", "app", "-"],
+        b"FROM scratch\nLABEL a=b\n",
+    );
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    env.write("ctx/file", "x");
+    let built = env.kiln_with_input(
+        &["build", "-q", "-f", "-", "ctx"],
+        b"FROM scratch\nCOPY file /\n",
+    );
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    env.kiln_with_input(&["build", "-"], b"FROM scratch\nCOPY file /\n")
+        .failure(1);
+}
+
+#[test]
+fn mistakes_are_shown_in_their_place() {
+    let env = TestEnvironment::new();
+    env.write("Dockerfile", "FROM scratch\nCOPY dist/app /usr/bin/app\n");
+    env.write("dist/app", "x");
+    env.write(".dockerignore", "dist\n");
+    let failed = env.kiln(&["build", "."]).failure(1);
+    let report = failed
+        .lines()
+        .skip_while(|line| !line.starts_with("error:"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(report.contains(" --> Dockerfile:2:6\n"), "{report}");
+    assert!(
+        report.contains("2 | COPY dist/app /usr/bin/app\n  |      ^^^^^^^^\n"),
+        "{report}"
+    );
+    assert!(
+        report.contains("hint: .dockerignore line 1 (`dist`) excludes it"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_happens() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\n");
+    for (words, code, said) in [
+        (
+            &["build", "--push", "ctx"][..],
+            2,
+            "--push is not supported",
+        ),
+        (&["build", "--nonsense", "ctx"], 2, "--nonsense"),
+        (&["build", "-t", "UPPER", "ctx"], 2, "UPPER"),
+        (&["build", "--network=host", "ctx"], 2, "no network"),
+        (&["build", "--progress=loud", "ctx"], 2, "loud"),
+        (&["build", "missing"], 1, "missing"),
+        (&["build", "."], 1, "-f FILE"),
+        (&["build", "https://example.com/x.git"], 2, "remote"),
+        (&["save", "missing"], 1, "no such image"),
+        (&["run", "missing"], 125, "missing"),
+        (&["nonsense"], 2, "nonsense"),
+    ] {
+        let failed = env.kiln(words).failure(code);
+        assert!(failed.contains(said), "{words:?}: {failed}");
+    }
+}
+
+#[test]
+fn a_run_without_a_vm_says_what_is_missing() {
+    let env = TestEnvironment::new();
+    env.import("base");
+    env.write("ctx/Dockerfile", "FROM base\nRUN true\n");
+    let failed = env.kiln(&["build", "ctx"]).failure(3);
+    assert!(
+        failed.contains("VM image") && failed.contains("hint:") && failed.contains("no-vm-image"),
+        "{failed}"
+    );
+    let doctor = env.kiln(&["doctor", "--json"]);
+    assert_eq!(doctor.code, 3, "{}", doctor.stderr);
+    let report: serde_json::Value = serde_json::from_str(&doctor.stdout).expect("JSON");
+    assert_eq!(
+        (&report["version"], &report["ok"]),
+        (&1.into(), &false.into())
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let env = TestEnvironment::new();
+    let mut child = env
+        .command(&["completion", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("kiln starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("kiln ends");
+    assert_eq!(
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).as_ref()
+        ),
+        (Some(0), "")
+    );
+}
