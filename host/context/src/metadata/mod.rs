@@ -46,6 +46,7 @@ pub(crate) struct Identity {
 }
 
 /// What a name in a folder stands for.
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has them all"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
     File,

@@ -1,25 +1,27 @@
-//! A build of a case without RUN: plan, then COPY, ADD and WORKDIR into a real store.
+//! A build of a case without RUN: plan, then COPY, ADD and WORKDIR into real layers, without a store.
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use kiln_context::{Context, Ignore};
 use kiln_dockerfile::Source;
-use kiln_layer::{Entry, Kind};
-use kiln_oci::{DiffId, ImageConfig, Platform};
+use kiln_erofs::{Index, IndexBuilder};
+use kiln_layer::{Entry, Kind, TarWriter};
+use kiln_oci::{DiffId, Digest, ImageConfig, Platform};
 use kiln_plan::{
     Base, BaseResolver, BuildGraph, CopyFrom, CopySourceKind, CopyStep, NamedContext, PlanRequest,
     ResolveError, StepKind,
 };
 use kiln_rootfs::{
-    Chmod, CopyPlan, CopySource, CopySpec, MergedView, SourceTree, Stat, plan_copy, plan_workdir,
+    Chmod, CopyPlan, CopySource, CopySpec, LayerOutput, MergedView, SourceTree, Stat, plan_copy,
+    plan_workdir,
 };
-use kiln_store::Store;
 use serde_json::Value;
 
-use crate::case::{Case, Outcome};
+use crate::case::{Case, Files, Outcome};
 
 type Failure = Box<dyn Error>;
 
@@ -49,10 +51,9 @@ impl BaseResolver for Busybox {
 
 struct Build<'a> {
     case: &'a Case,
-    store: Store,
     context: Arc<Context>,
-    base: DiffId,
-    done: Vec<Vec<DiffId>>,
+    base: MergedView,
+    done: Vec<MergedView>,
     scratch: &'a Path,
 }
 
@@ -104,49 +105,47 @@ fn plan(case: &Case) -> Result<BuildGraph, Failure> {
     Ok(kiln_plan::plan(&dockerfile, &request, &Busybox)?)
 }
 
-fn run(case: &Case, graph: &BuildGraph) -> Result<BTreeMap<Vec<u8>, (Stat, Vec<u8>)>, Failure> {
+fn run(case: &Case, graph: &BuildGraph) -> Result<Files, Failure> {
     let folder = tempfile::tempdir()?;
-    let store = Store::open(&folder.path().join("data"))?;
     let name = case.text("dockerfile").unwrap_or("Dockerfile");
     let own = std::fs::read(case.context.join(format!("{name}.dockerignore")));
     let ignore = own
         .or_else(|_| std::fs::read(case.context.join(".dockerignore")))
         .unwrap_or_default();
-    let context = Context::new(&case.context, Ignore::parse(&ignore)?);
-    let base = busybox(&store)?;
+    let context = Arc::new(Context::new(&case.context, Ignore::parse(&ignore)?));
+    let base = busybox(folder.path())?;
     let mut build = Build {
         case,
-        context: Arc::new(context),
+        context,
         base,
         done: Vec::new(),
         scratch: folder.path(),
-        store,
     };
     for stage in &graph.stages {
-        let mut layers = match &stage.base {
-            Base::Scratch => Vec::new(),
-            Base::Image { .. } => vec![build.base],
+        let mut view = match &stage.base {
+            Base::Scratch => MergedView::empty(),
+            Base::Image { .. } => build.base.clone(),
             Base::Stage(index) => build.done[*index].clone(),
             Base::NamedContext(_) => return Err("a named context as base".into()),
         };
         for step in &stage.steps {
-            let below = MergedView::of_store(&build.store, &layers);
             let plan = match &step.kind {
-                StepKind::Copy(copy) => build.copy(copy, &below)?,
+                StepKind::Copy(copy) => build.copy(copy, &view)?,
                 StepKind::Workdir(step) => {
-                    plan_workdir(step.path.as_bytes(), &step.user, None, &below)?
+                    plan_workdir(step.path.as_bytes(), &step.user, None, &view)?
                 }
                 StepKind::Metadata | StepKind::Run(_) => continue,
             };
-            layers.push(build.write(&plan)?);
+            let paths: Vec<&Vec<u8>> = plan.entries().map(|entry| &entry.path).collect();
+            assert!(paths.is_sorted(), "{}: entries are not sorted", case.name);
+            let mut layer = Layer::new();
+            plan.write(&mut layer)?;
+            view = layer.on_top_of(view, folder.path())?;
         }
-        build.done.push(layers);
+        build.done.push(view);
     }
-    let result = files(&MergedView::of_store(
-        &build.store,
-        &build.done[graph.target],
-    ))?;
-    let base = files(&MergedView::of_store(&build.store, &[build.base]))?;
+    let result = files(&build.done[graph.target])?;
+    let base = files(&build.base)?;
     let based = matches!(
         graph.stages[graph.target].base,
         Base::Image { .. } | Base::Stage(_)
@@ -187,9 +186,9 @@ impl Build<'_> {
                     Ignore::none(),
                 )))
             }
-            CopyFrom::Stage(index) => self.image(&self.done[*index]),
-            CopyFrom::Image(_) => self.image(&[self.base]),
-            CopyFrom::Scratch => self.image(&[]),
+            CopyFrom::Stage(index) => image(&self.done[*index]),
+            CopyFrom::Image(_) => image(&self.base),
+            CopyFrom::Scratch => image(&MergedView::empty()),
         };
         let mut sources = Vec::new();
         for source in &step.sources {
@@ -218,27 +217,54 @@ impl Build<'_> {
         };
         Ok(plan_copy(spec, sources, below, self.scratch)?)
     }
+}
 
-    fn image(&self, layers: &[DiffId]) -> SourceTree {
-        SourceTree::Image(Arc::new(MergedView::of_store(&self.store, layers)))
+fn image(view: &MergedView) -> SourceTree {
+    SourceTree::Image(Arc::new(view.clone()))
+}
+
+/// A layer being made: its tar and its index.
+struct Layer {
+    tar: TarWriter<Vec<u8>>,
+    index: IndexBuilder,
+}
+
+impl Layer {
+    fn new() -> Layer {
+        Layer {
+            tar: TarWriter::new(Vec::new()),
+            index: IndexBuilder::new(),
+        }
     }
 
-    fn write(&self, plan: &CopyPlan) -> Result<DiffId, Failure> {
-        let paths: Vec<&Vec<u8>> = plan.entries().map(|entry| &entry.path).collect();
-        assert!(
-            paths.is_sorted(),
-            "{}: entries are not sorted",
-            self.case.name
-        );
-        let mut writer = self.store.begin_layer()?;
-        plan.write(&mut writer)?;
-        Ok(writer.commit()?.diff_id)
+    fn on_top_of(self, view: MergedView, folder: &Path) -> Result<MergedView, Failure> {
+        let tar = self.tar.finish()?;
+        let mut index = Vec::new();
+        self.index.finish(tar.len() as u64, &mut index)?;
+        let diff_id = DiffId(Digest::of(&tar));
+        let path = folder.join(diff_id.0.hex());
+        std::fs::write(&path, tar)?;
+        Ok(view.with_layer(diff_id, Arc::new(Index::parse(index)?), path))
+    }
+}
+
+impl LayerOutput for Layer {
+    type Error = std::io::Error;
+
+    fn append(&mut self, entry: &Entry, data: &mut dyn Read) -> std::io::Result<()> {
+        let offset = self
+            .tar
+            .append(entry, data)
+            .map_err(std::io::Error::other)?;
+        self.index
+            .add(entry, offset, None)
+            .map_err(std::io::Error::other)
     }
 }
 
 /// The base's folders and users; its programs are of no interest without RUN.
-fn busybox(store: &Store) -> Result<DiffId, Failure> {
-    let mut writer = store.begin_layer()?;
+fn busybox(folder: &Path) -> Result<MergedView, Failure> {
+    let mut layer = Layer::new();
     let dir = |path: &str, mode| Entry::new(path, Kind::Dir, mode);
     let mut entries = vec![
         dir("root", 0o700),
@@ -261,7 +287,7 @@ fn busybox(store: &Store) -> Result<DiffId, Failure> {
     );
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     for entry in &entries {
-        writer.append(entry, &mut std::io::empty())?;
+        layer.append(entry, &mut std::io::empty())?;
     }
     for (path, text) in [("etc/group", GROUP), ("etc/passwd", PASSWD)] {
         let entry = Entry {
@@ -274,12 +300,12 @@ fn busybox(store: &Store) -> Result<DiffId, Failure> {
                 0o644,
             )
         };
-        writer.append(&entry, &mut text.as_bytes())?;
+        layer.append(&entry, &mut text.as_bytes())?;
     }
-    Ok(writer.commit()?.diff_id)
+    layer.on_top_of(MergedView::empty(), folder)
 }
 
-fn files(view: &MergedView) -> Result<BTreeMap<Vec<u8>, (Stat, Vec<u8>)>, Failure> {
+fn files(view: &MergedView) -> Result<Files, Failure> {
     let mut found = BTreeMap::new();
     let mut folders = vec![Vec::new()];
     while let Some(folder) = folders.pop() {

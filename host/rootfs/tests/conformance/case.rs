@@ -17,8 +17,11 @@ pub struct Case {
     _folder: tempfile::TempDir,
 }
 
+/// Files of an image by path, with their contents.
+pub type Files = BTreeMap<Vec<u8>, (Stat, Vec<u8>)>;
+
 /// Files of an image, or the error of a build.
-pub type Outcome = Result<BTreeMap<Vec<u8>, (Stat, Vec<u8>)>, String>;
+pub type Outcome = Result<Files, String>;
 
 impl Case {
     pub fn read(corpus: &Path, name: &str) -> Case {
@@ -85,7 +88,7 @@ fn compare(
     wanted: &Value,
     stat: &Stat,
     data: &[u8],
-    files: &BTreeMap<Vec<u8>, (Stat, Vec<u8>)>,
+    files: &Files,
     differences: &mut Vec<String>,
 ) {
     let mut check = |what: &str, wanted: String, got: String| {

@@ -1,6 +1,7 @@
 //! COPY, WORKDIR and the merged view against images made by hand.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod archive;
 mod world;
 
 use std::io::Read;

@@ -133,7 +133,7 @@ pub fn lines(plan: &CopyPlan) -> Vec<String> {
     plan.entries().map(line).collect()
 }
 
-fn parse(line: &str) -> (Entry, String) {
+pub fn parse(line: &str) -> (Entry, String) {
     let (mut mode, mut uid, mut gid, mut rest) = (None, 0, 0, line);
     if let Some((head, tail)) = line.split_once(' ')
         && let Ok(bits) = u32::from_str_radix(head, 8)
