@@ -8,7 +8,7 @@
 
 use crate::error::BuildError;
 use crate::format::{BLOCK, BLOCK_BITS, CHUNK_BITS_MASK, NULL_BLOCK};
-use crate::tree::FileData;
+use crate::node::FileData;
 
 /// Chunks of all files together; 8 bytes each in the index.
 pub(crate) const MAX_CHUNKS: u64 = 1 << 24;

@@ -35,7 +35,7 @@ impl Index {
         for block in bytes.chunks(BLOCK) {
             let block = DirBlock::new(nid, block)?;
             for number in 0..block.count {
-                let entry = block.entry(number)?;
+                let entry = self.checked(nid, block.entry(number)?)?;
                 if entry.name <= last {
                     return Err(damaged(nid, "order of names"));
                 }
@@ -46,6 +46,15 @@ impl Index {
             }
         }
         Ok(entries)
+    }
+
+    /// Holds an entry against its inode: what is a directory must be said to be one, or its order went unchecked.
+    fn checked<'a>(&self, dir: Nid, entry: DirEntry<'a>) -> Result<DirEntry<'a>, IndexError> {
+        let is_dir = self.core(entry.nid)?.is(format::S_IFDIR);
+        match is_dir == (entry.file_type == FileType::Dir) {
+            true => Ok(entry),
+            false => Err(damaged(dir, "entry type")),
+        }
     }
 
     /// What `name` stands for in a directory; `.` and `..` are not looked up here.
@@ -72,7 +81,9 @@ impl Index {
         while low < high {
             let middle = low.midpoint(high);
             match block.name(middle)?.cmp(name) {
-                Ordering::Equal => return Ok(Some(block.entry(middle)?.nid)),
+                Ordering::Equal => {
+                    return Ok(Some(self.checked(dir, block.entry(middle)?)?.nid));
+                }
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
             }

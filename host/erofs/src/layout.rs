@@ -7,7 +7,8 @@
 use crate::chunks::{self, Chunk, MAX_CHUNKS, Plan};
 use crate::error::BuildError;
 use crate::format::{BLOCK, CHUNK_INDEX_LEN, DIRENT_LEN, FIRST_INODE, INODE_LEN, SLOT};
-use crate::tree::{Node, NodeId, NodeKind, ROOT, Tree};
+use crate::node::{Node, NodeId, NodeKind};
+use crate::tree::{ROOT, Tree};
 use crate::xattr;
 
 /// The inode that all whiteouts share.
@@ -245,7 +246,9 @@ fn body_of(
 pub(crate) fn named(node: &Node) -> impl Iterator<Item = (&[u8], NodeId)> {
     let children = node.children().into_iter().flatten();
     children.filter_map(|(name, child)| {
-        let shown = child.node.or_else(|| child.whiteout.then_some(WHITEOUT));
+        // In an opaque directory there is nothing to remove, and overlayfs would list the whiteouts.
+        let whiteout = child.whiteout && !node.opaque;
+        let shown = child.node.or_else(|| whiteout.then_some(WHITEOUT));
         Some((&**name, shown?))
     })
 }

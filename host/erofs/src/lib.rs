@@ -25,6 +25,8 @@ mod format;
 mod index;
 mod inode;
 mod layout;
+mod links;
+mod node;
 mod tree;
 mod write;
 mod xattr;

@@ -6,15 +6,11 @@
 //! Must not know positions or bytes of the index.
 //! Invariant: node 0 is the root and a directory; every other reachable node has a name.
 
-use std::collections::BTreeMap;
-
 use kiln_layer::{Entry, Kind, MAX_NAME_LEN, MAX_PATH_LEN, file_name, parent, whiteout};
 
 use crate::error::BuildError;
-use crate::{format, xattr};
-
-/// Index of a node in the tree.
-pub(crate) type NodeId = u32;
+use crate::links::{self, names_of};
+use crate::node::{Child, Node, NodeId, NodeKind};
 
 pub(crate) const ROOT: NodeId = 0;
 
@@ -24,78 +20,11 @@ const MAX_NODES: usize = 4_000_000;
 /// Names, targets, attributes and sparse maps together.
 const MAX_TEXT: u64 = 1 << 29;
 
-/// Where a file's bytes are.
-#[derive(Debug)]
-pub(crate) struct FileData {
-    pub size: u64,
-    /// Where the first segment starts in the tar.
-    pub tar_offset: u64,
-    /// Offset in the file and length of each run of data, which lie back to back in the tar. No empty ones.
-    pub segments: Vec<(u64, u64)>,
-}
-
-#[derive(Debug)]
-pub(crate) enum NodeKind {
-    Dir(BTreeMap<Box<[u8]>, Child>),
-    File(FileData),
-    Symlink(Vec<u8>),
-    Device { format: u16, number: u32 },
-    Fifo,
-}
-
-/// What a name in a directory stands for.
-#[derive(Debug, Default)]
-pub(crate) struct Child {
-    pub node: Option<NodeId>,
-    /// A marker said that the layers below lose this name.
-    pub whiteout: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Node {
-    pub kind: NodeKind,
-    pub mode: u16,
-    pub uid: u32,
-    pub gid: u32,
-    pub mtime: i64,
-    /// Encoded attributes, without the opaque mark.
-    pub xattrs: Vec<u8>,
-    pub opaque: bool,
-}
-
-impl Node {
-    fn implied_dir() -> Self {
-        let kind = NodeKind::Dir(BTreeMap::new());
-        Self {
-            kind,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            mtime: 0,
-            xattrs: Vec::new(),
-            opaque: false,
-        }
-    }
-
-    pub fn children(&self) -> Option<&BTreeMap<Box<[u8]>, Child>> {
-        match &self.kind {
-            NodeKind::Dir(children) => Some(children),
-            _ => None,
-        }
-    }
-
-    fn children_mut(&mut self) -> Option<&mut BTreeMap<Box<[u8]>, Child>> {
-        match &mut self.kind {
-            NodeKind::Dir(children) => Some(children),
-            _ => None,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub nodes: Vec<Node>,
     text: u64,
+    pub link_steps: usize,
     /// The directory of the entry before, as most entries share it with the next.
     last_dir: (Vec<u8>, NodeId),
 }
@@ -105,6 +34,7 @@ impl Tree {
         Self {
             nodes: vec![Node::implied_dir()],
             text: 0,
+            link_steps: links::MAX_STEPS,
             last_dir: (Vec::new(), ROOT),
         }
     }
@@ -157,7 +87,9 @@ impl Tree {
         if let Kind::Hardlink { target } = &entry.kind {
             return self.add_link(&entry.path, target);
         }
-        let mut node = self.node_of(entry, tar_offset, sparse)?;
+        let mut node = Node::from_entry(entry, tar_offset, sparse)?;
+        self.text += node.text_len() as u64;
+        check_text(self.text)?;
         if entry.path.is_empty() {
             return self.replace_root(node);
         }
@@ -233,29 +165,38 @@ impl Tree {
     }
 
     /// The directory at `path`, made with its parents where missing or where something else stands there.
+    ///
+    /// A link to a directory of this layer is followed, as by an extractor that has just made it.
     fn directory(&mut self, path: &[u8]) -> Result<NodeId, BuildError> {
         if self.last_dir.0 == path {
             return Ok(self.last_dir.1);
         }
-        let mut dir = ROOT;
-        for name in path
-            .split(|&byte| byte == b'/')
-            .filter(|name| !name.is_empty())
-        {
+        let mut trail = vec![ROOT];
+        for name in names_of(path) {
+            let dir = trail[trail.len() - 1];
             let child = self.child(dir, name, path)?;
             let (present, hidden) = (child.node, child.whiteout);
-            dir = match present.filter(|&node| self.node(node).children().is_some()) {
-                Some(node) => node,
-                None => {
-                    let node = self.push(Node {
-                        opaque: hidden,
-                        ..Node::implied_dir()
-                    })?;
-                    self.child(dir, name, path)?.node = Some(node);
-                    node
+            let kind = present.map(|node| (node, &self.node(node).kind));
+            let linked = match kind {
+                Some((node, NodeKind::Dir(_))) => {
+                    trail.push(node);
+                    continue;
                 }
+                Some((link, NodeKind::Symlink(_))) => self.follow(&trail, link),
+                _ => None,
             };
+            if let Some(linked) = linked {
+                trail = linked;
+                continue;
+            }
+            let node = self.push(Node {
+                opaque: hidden,
+                ..Node::implied_dir()
+            })?;
+            self.child(dir, name, path)?.node = Some(node);
+            trail.push(node);
         }
+        let dir = trail[trail.len() - 1];
         self.last_dir = (path.to_vec(), dir);
         Ok(dir)
     }
@@ -293,58 +234,6 @@ impl Tree {
         self.nodes.push(node);
         Ok((self.nodes.len() - 1) as NodeId)
     }
-
-    fn node_of(
-        &mut self,
-        entry: &Entry,
-        tar_offset: u64,
-        sparse: Option<&[(u64, u64)]>,
-    ) -> Result<Node, BuildError> {
-        let too_large = |field| BuildError::TooLarge {
-            path: entry.path.clone(),
-            field,
-        };
-        let kind = match &entry.kind {
-            Kind::Dir => NodeKind::Dir(BTreeMap::new()),
-            Kind::File { size } => NodeKind::File(file_data(entry, *size, tar_offset, sparse)?),
-            Kind::Symlink { target } if target.len() >= MAX_PATH_LEN => {
-                return Err(too_large("link target"));
-            }
-            Kind::Symlink { target } => NodeKind::Symlink(target.clone()),
-            Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => {
-                if *major > format::MAX_MAJOR || *minor > format::MAX_MINOR {
-                    return Err(too_large("device number"));
-                }
-                let is_char = matches!(entry.kind, Kind::CharDevice { .. });
-                let format = if is_char {
-                    format::S_IFCHR
-                } else {
-                    format::S_IFBLK
-                };
-                NodeKind::Device {
-                    format,
-                    number: format::encode_device(*major, *minor),
-                }
-            }
-            Kind::Fifo | Kind::Hardlink { .. } => NodeKind::Fifo,
-        };
-        let xattrs = xattr::encode(&entry.xattrs).ok_or_else(|| too_large("extended attribute"))?;
-        self.text += (xattrs.len() + text_len(&kind)) as u64;
-        check_text(self.text)?;
-        let mode = (entry.mode & 0o7777) as u16;
-        let Entry {
-            uid, gid, mtime, ..
-        } = *entry;
-        Ok(Node {
-            kind,
-            mode,
-            uid,
-            gid,
-            mtime,
-            xattrs,
-            opaque: false,
-        })
-    }
 }
 
 fn check_text(text: u64) -> Result<(), BuildError> {
@@ -355,52 +244,4 @@ fn check_text(text: u64) -> Result<(), BuildError> {
             limit: MAX_TEXT,
         }),
     }
-}
-
-fn text_len(kind: &NodeKind) -> usize {
-    match kind {
-        NodeKind::Symlink(target) => target.len(),
-        NodeKind::File(file) => size_of_val(file.segments.as_slice()),
-        _ => 0,
-    }
-}
-
-/// Checks that the segments are in order, inside the file, and inside what offsets can address.
-fn file_data(
-    entry: &Entry,
-    size: u64,
-    tar_offset: u64,
-    sparse: Option<&[(u64, u64)]>,
-) -> Result<FileData, BuildError> {
-    let malformed = || BuildError::SparseMap {
-        path: entry.path.clone(),
-    };
-    let whole = [(0, size)];
-    let mut segments = Vec::new();
-    let (mut end, mut tar_end) = (0_u64, tar_offset);
-    for &(offset, len) in sparse.unwrap_or(&whole) {
-        if len == 0 {
-            continue;
-        }
-        if offset < end {
-            return Err(malformed());
-        }
-        end = offset
-            .checked_add(len)
-            .filter(|&end| end <= size)
-            .ok_or_else(malformed)?;
-        tar_end = tar_end.checked_add(len).ok_or_else(malformed)?;
-        segments.push((offset, len));
-    }
-    if i64::try_from(size).is_err() || i64::try_from(tar_end).is_err() {
-        return Err(BuildError::TooLarge {
-            path: entry.path.clone(),
-            field: "size",
-        });
-    }
-    Ok(FileData {
-        size,
-        tar_offset,
-        segments,
-    })
 }

@@ -10,7 +10,8 @@ use crate::error::BuildError;
 use crate::format::{self, BLOCK, DIRENT_LEN, INODE_LEN, put_u16, put_u32, put_u64};
 use crate::inode::FileType;
 use crate::layout::{Body, Layout, Packing, Placed, WHITEOUT, listing};
-use crate::tree::{FileData, Node, NodeId, NodeKind, Tree};
+use crate::node::{FileData, Node, NodeId, NodeKind};
+use crate::tree::Tree;
 use crate::xattr;
 
 /// The whole index. `tar` is read only for data that are not aligned.

@@ -1,3 +1,8 @@
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "test support, of which each test uses its part"
+)]
 //! A layer with one of everything, as tar and index.
 
 use std::collections::BTreeMap;
