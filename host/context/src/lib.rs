@@ -15,6 +15,7 @@ mod metadata;
 mod path;
 mod scan;
 mod stat_index;
+mod stat_table;
 mod tree;
 
 pub use context::{Context, OpenedFile};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::error::ContextError;
 use crate::ignore::{Ignore, MatchState};
-use crate::metadata::{Facts, Folder, Type};
+use crate::metadata::{Facts, Folder, Listed, Type};
 use crate::tree::{Node, NodeKind, Text, Tree};
 
 /// Most entries of a context. The arrays hold 32-bit indexes; real contexts stay far below.
@@ -90,24 +90,23 @@ fn read_batch(
             .map(|job| list(root, ignore, job))
             .collect::<Result<_, _>>()?
     };
-    let total: usize = listed.iter().map(|(_, candidates)| candidates.len()).sum();
     let (folders, candidates): (Vec<Folder>, Vec<Vec<Candidate>>) = listed.into_iter().unzip();
-    let look = |(index, candidate)| look_at(&folders[index], &batch[index], candidate);
-    let flat = || {
-        candidates
-            .into_iter()
-            .enumerate()
-            .flat_map(|(index, list)| list.into_iter().map(move |c| (index, c)))
+    let numbered = candidates.into_iter().enumerate();
+    let flat: Vec<(usize, Candidate)> = numbered
+        .flat_map(|(index, list)| list.into_iter().map(move |candidate| (index, candidate)))
+        .collect();
+    let look = |(index, candidate): (usize, Candidate)| {
+        let found = look_at(&folders[index], &batch[index], candidate)?;
+        Ok((index, found))
     };
-    let looked: Vec<(usize, Option<Found>)> = if total < 2 * ENTRIES_PER_TASK {
-        flat()
-            .map(|item| Ok((item.0, look(item)?)))
+    let looked: Vec<(usize, Option<Found>)> = if flat.len() < 2 * ENTRIES_PER_TASK {
+        flat.into_iter()
+            .map(look)
             .collect::<Result<_, ContextError>>()?
     } else {
-        let flat: Vec<(usize, Candidate)> = flat().collect();
         flat.into_par_iter()
             .with_min_len(ENTRIES_PER_TASK)
-            .map(|item| Ok((item.0, look(item)?)))
+            .map(look)
             .collect::<Result<_, ContextError>>()?
     };
     let mut found: Vec<Vec<Found>> = (0..batch.len()).map(|_| Vec::new()).collect();
@@ -131,39 +130,41 @@ fn list(root: &Path, ignore: &Ignore, job: &Job) -> Result<(Folder, Vec<Candidat
     for entry in listed {
         path.truncate(stem);
         path.extend_from_slice(&entry.name);
-        let plain = |excluded, state| Candidate {
-            name: entry.name.clone(),
-            excluded,
-            state,
-        };
-        if ignore.is_empty() {
+        let judged = judge(&folder, ignore, job, &path, &entry);
+        if let Some((excluded, state)) = judged.map_err(|error| read_error(&path, error))? {
+            let name = entry.name;
             candidates.push(Candidate {
-                name: entry.name,
-                excluded: false,
-                state: MatchState::default(),
+                name,
+                excluded,
+                state,
             });
-            continue;
-        }
-        let is_dir = match entry.is_dir {
-            Some(is_dir) => is_dir,
-            None => {
-                folder
-                    .facts(&entry.name)
-                    .map_err(|e| read_error(&path, e))?
-                    .kind
-                    == Type::Dir
-            }
-        };
-        if is_dir {
-            let (excluded, state) = ignore.check(&path, &job.state);
-            if !excluded || ignore.may_bring_back_below(&path) {
-                candidates.push(plain(excluded, state));
-            }
-        } else if !ignore.excludes_file(&path, &job.state) {
-            candidates.push(plain(false, MatchState::default()));
         }
     }
     Ok((folder, candidates))
+}
+
+/// Whether an entry is excluded and only has to be entered; nothing if it is of no interest at all.
+fn judge(
+    folder: &Folder,
+    ignore: &Ignore,
+    job: &Job,
+    path: &[u8],
+    entry: &Listed,
+) -> io::Result<Option<(bool, MatchState)>> {
+    if ignore.is_empty() {
+        return Ok(Some((false, MatchState::default())));
+    }
+    let is_dir = match entry.is_dir {
+        Some(is_dir) => is_dir,
+        None => folder.facts(&entry.name)?.kind == Type::Dir,
+    };
+    if !is_dir {
+        let excluded = ignore.excludes_file(path, &job.state);
+        return Ok((!excluded).then(|| (false, MatchState::default())));
+    }
+    let (excluded, state) = ignore.check(path, &job.state);
+    let wanted = !excluded || ignore.may_bring_back_below(path);
+    Ok(wanted.then_some((excluded, state)))
 }
 
 /// Ask for metadata; a file that vanished meanwhile is no longer part of the context.

@@ -42,6 +42,14 @@ struct Folder {
     below: Below,
 }
 
+impl Folder {
+    fn find(staging: &Staging<'_>, path: &[u8]) -> Result<Folder, CopyError> {
+        let below = staging.dir_below(path)?;
+        let path = path.to_vec();
+        Ok(Folder { path, below })
+    }
+}
+
 impl Copier<'_, '_> {
     /// Copy what a source selected.
     pub fn copy(&mut self, selected: &Selected, unpack: bool) -> Result<(), CopyError> {
@@ -83,42 +91,31 @@ impl Copier<'_, '_> {
         if let (true, Some(content)) = (unpack, &content)
             && archive::is_archive(content)
         {
-            let dest = self.staging.resolve(&clean(self.dest))?.path;
-            // --chmod does not reach into archives, nor to the folder they go to.
-            let new = NewDirs {
-                mode: 0o755,
-                ..self.new_dirs()
-            };
-            self.staging.make_dirs(&dest, &new)?;
-            let mut unpacker =
-                archive::Unpacker::new(self.staging, &dest, show(name), self.owner, self.epoch);
-            return unpacker.unpack(content, self.scratch);
+            return self.unpack(name, content);
         }
-        let stat = Stat {
-            inode: None,
-            ..stat
-        };
         let dest = self.prepare()?;
         let mut target = self.staging.resolve(&dest)?.path;
-        if self
-            .staging
-            .lstat(&target)?
-            .is_some_and(|stat| stat.is_dir())
-        {
+        let there = self.staging.lstat(&target)?;
+        if there.is_some_and(|stat| stat.is_dir()) {
             target = join(&target, name);
         }
-        let folder = parent(&target).unwrap_or_default().to_vec();
-        self.make_dirs(&folder)?;
-        let below = self.staging.dir_below(&folder)?;
-        self.put_file(
-            &Folder {
-                path: folder,
-                below,
-            },
-            target,
-            stat,
-            content,
-        )
+        let folder = parent(&target).unwrap_or_default();
+        self.make_dirs(folder)?;
+        let folder = Folder::find(self.staging, folder)?;
+        let inode = None;
+        self.put_file(&folder, target, Stat { inode, ..stat }, content)
+    }
+
+    fn unpack(&mut self, name: &[u8], content: &Content) -> Result<(), CopyError> {
+        let dest = self.staging.resolve(&clean(self.dest))?.path;
+        // --chmod does not reach into archives, nor to the folder they go to.
+        let mode = 0o755;
+        let new = self.new_dirs();
+        self.staging.make_dirs(&dest, &NewDirs { mode, ..new })?;
+        let name = show(name);
+        let mut unpacker =
+            archive::Unpacker::new(self.staging, &dest, name, self.owner, self.epoch);
+        unpacker.unpack(content, self.scratch)
     }
 
     /// Make the destination's folder, or the destination if it is one by its slash; the clean destination.
@@ -156,38 +153,27 @@ impl Copier<'_, '_> {
     ) -> Result<(), CopyError> {
         // Names of one inode stay linked within one source, as they do when BuildKit copies it.
         let mut inodes: HashMap<(u64, u64), (u64, u64)> = HashMap::new();
-        let mut folder = Folder {
-            path: target.to_vec(),
-            below: self.staging.dir_below(target)?,
-        };
+        let mut folder = Folder::find(self.staging, target)?;
         for pick in picks {
             let path = join(target, &pick.path);
             let dir = parent(&path).unwrap_or_default();
             if dir != folder.path {
-                folder = Folder {
-                    path: dir.to_vec(),
-                    below: self.staging.dir_below(dir)?,
-                };
+                folder = Folder::find(self.staging, dir)?;
             }
             if pick.stat.is_dir() {
                 self.put_dir(&folder, path, pick)?;
-            } else {
-                let content = match pick.stat.kind {
-                    Kind::File { .. } => Some(tree.content(&pick.node)?),
-                    _ => None,
-                };
-                let mut stat = pick.stat.clone();
-                if content.is_some() {
-                    stat.xattrs = tree.xattrs(&pick.node, &stat)?;
-                    let number = |inode| {
-                        *inodes
-                            .entry(inode)
-                            .or_insert_with(|| self.staging.new_inode())
-                    };
-                    stat.inode = stat.inode.map(number);
-                }
-                self.put_file(&folder, path, stat, content)?;
+                continue;
             }
+            let mut stat = pick.stat.clone();
+            let mut content = None;
+            if let Kind::File { .. } = stat.kind {
+                content = Some(tree.content(&pick.node)?);
+                stat.xattrs = tree.xattrs(&pick.node, &stat)?;
+                let new = || self.staging.new_inode();
+                let number = |inode| *inodes.entry(inode).or_insert_with(new);
+                stat.inode = stat.inode.map(number);
+            }
+            self.put_file(&folder, path, stat, content)?;
         }
         Ok(())
     }

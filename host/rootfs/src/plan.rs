@@ -136,17 +136,11 @@ impl CopyPlan {
                     planned.write(None, output)?;
                     continue;
                 }
-                let bytes = loop {
-                    match batch.next() {
-                        Some(bytes) => break bytes,
-                        None => match receiver.recv() {
-                            Ok(next) => batch = Vec::into_iter(next),
-                            Err(mpsc::RecvError) => {
-                                unreachable!("the reader sends one item for each small file")
-                            }
-                        },
-                    }
-                };
+                while batch.len() == 0 {
+                    let next = receiver.recv();
+                    batch = next.expect("the reader sends every small file").into_iter();
+                }
+                let bytes = batch.next().expect("it is not empty");
                 planned.write(Some(bytes), output)?;
             }
             Ok(())

@@ -58,10 +58,8 @@ pub(crate) fn select(
     };
     let rooted = clean(&[b"/", start.as_slice()].concat());
     let filter = Filter::new(pattern.as_deref(), &spec.excludes)?;
-    if let Some(pattern) = pattern.as_deref().filter(|pattern| !has_wildcards(pattern))
-        && !has_wildcards(&rooted)
-    {
-        find(tree, &clean(&[rooted.as_slice(), b"/", pattern].concat()))?;
+    if let Some(pattern) = &pattern {
+        require(tree, &[&rooted, b"/".as_slice(), pattern].concat())?;
     }
     let mut selected = Vec::new();
     for (path, node) in expand(tree, &rooted)? {
@@ -88,6 +86,14 @@ pub(crate) fn select(
         });
     }
     Ok(selected)
+}
+
+/// What is named without a pattern has to exist.
+fn require(tree: &SourceTree, path: &[u8]) -> Result<(), CopyError> {
+    if !has_wildcards(path) {
+        find(tree, &clean(path))?;
+    }
+    Ok(())
 }
 
 /// `--parents`: where to start, and the pattern of what to take from there. Without a pattern, everything.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use kiln_layer::{Entry, TarWriter};
+use kiln_layer::TarWriter;
 use kiln_rootfs::{CopyError, CopyPlan, CopySource, CopySpec, plan_copy};
 
 use crate::world::{World, lines, parse, spec};
