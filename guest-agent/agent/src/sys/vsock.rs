@@ -5,6 +5,15 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+/// Bytes that may be under way in each direction. Linux caps what it sends unacknowledged by its own buffer too, and
+/// its default of 256 KiB stops a bulk transfer for a credit update every few packets.
+const BUFFER: u64 = 1 << 20;
+
+/// `SO_VM_SOCKETS_BUFFER_SIZE` of <linux/vm_sockets.h>, which libc lacks.
+const BUFFER_SIZE: libc::c_int = 0;
+/// `SO_VM_SOCKETS_BUFFER_MAX_SIZE`.
+const BUFFER_MAX_SIZE: libc::c_int = 2;
+
 /// Connects to a port of a context.
 pub(crate) fn dial_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
     // SAFETY: socket takes no pointers.
@@ -14,6 +23,7 @@ pub(crate) fn dial_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
     }
     // SAFETY: the descriptor was just opened and nobody else has it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_buffer(&socket);
     // SAFETY: all-zero bytes are a valid sockaddr_vm.
     let mut address: libc::sockaddr_vm = unsafe { std::mem::zeroed() };
     address.svm_family = libc::AF_VSOCK as libc::sa_family_t;
@@ -26,5 +36,23 @@ pub(crate) fn dial_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
         Err(io::Error::last_os_error())
     } else {
         Ok(socket)
+    }
+}
+
+/// Makes room for [`BUFFER`]; a kernel that refuses is slower and no less right.
+fn set_buffer(socket: &OwnedFd) {
+    // The bound first, as the size is held to it.
+    for option in [BUFFER_MAX_SIZE, BUFFER_SIZE] {
+        let (size, length) = (BUFFER, size_of::<u64>() as libc::socklen_t);
+        // SAFETY: the value is valid for its length.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::AF_VSOCK,
+                option,
+                (&raw const size).cast(),
+                length,
+            );
+        }
     }
 }
