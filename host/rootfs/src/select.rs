@@ -67,13 +67,13 @@ pub(crate) fn select(
         let name = file_name(&path).to_vec();
         let mut picks = Vec::new();
         if stat.is_dir() {
-            let mut walk = Walk {
+            let walk = Walk {
                 tree,
                 filter: &filter,
                 on_the_way: Vec::new(),
-                picks: &mut picks,
+                picks: Vec::new(),
             };
-            walk.folder(&node, b"", &FilterState::default())?;
+            picks = walk.run(&node)?;
         } else if filter.excludes_file(&name) || is_marker(&name) {
             continue;
         }
@@ -171,53 +171,79 @@ fn is_marker(name: &[u8]) -> bool {
     name.starts_with(whiteout::PREFIX)
 }
 
+/// A folder that is being walked.
+struct Level {
+    entries: std::vec::IntoIter<(Vec<u8>, SourceNode)>,
+    path: Vec<u8>,
+    state: FilterState,
+    /// How many folders waited in `on_the_way` before this one.
+    waiting: usize,
+}
+
 struct Walk<'a> {
     tree: &'a SourceTree,
     filter: &'a Filter,
     /// Folders entered but not taken, and not yet in `picks`.
     on_the_way: Vec<Pick>,
-    picks: &'a mut Vec<Pick>,
+    picks: Vec<Pick>,
 }
 
 impl Walk<'_> {
-    fn folder(
-        &mut self,
-        dir: &SourceNode,
-        path: &[u8],
-        state: &FilterState,
-    ) -> Result<(), CopyError> {
-        for (name, node) in self.tree.children(dir)? {
+    /// Take what the filter lets through, folders before their entries. No recursion: trees may be very deep.
+    fn run(mut self, root: &SourceNode) -> Result<Vec<Pick>, CopyError> {
+        let mut levels = vec![self.level(root, Vec::new(), FilterState::default(), 0)?];
+        while let Some(level) = levels.last_mut() {
+            let Some((name, node)) = level.entries.next() else {
+                self.on_the_way.truncate(level.waiting);
+                levels.pop();
+                continue;
+            };
             if is_marker(&name) {
                 continue;
             }
             let stat = self.tree.stat(&node)?;
-            let path = join(path, &name);
-            let is_dir = stat.is_dir();
-            let verdict = self.filter.judge(&path, is_dir, state);
+            let path = join(&level.path, &name);
+            let verdict = self.filter.judge(&path, stat.is_dir(), &level.state);
             let waiting = self.on_the_way.len();
-            if verdict.take {
-                self.picks.append(&mut self.on_the_way);
-                let pick = Pick {
-                    path: path.clone(),
-                    node: node.clone(),
-                    stat,
-                    on_the_way: false,
-                };
-                self.picks.push(pick);
-            } else if verdict.enter {
-                let pick = Pick {
-                    path: path.clone(),
-                    node: node.clone(),
-                    stat,
-                    on_the_way: true,
-                };
-                self.on_the_way.push(pick);
+            if !verdict.take && !verdict.enter {
+                continue;
             }
+            self.take(&path, &node, stat, verdict.take);
             if verdict.enter {
-                self.folder(&node, &path, &verdict.state)?;
-                self.on_the_way.truncate(waiting);
+                levels.push(self.level(&node, path, verdict.state, waiting)?);
             }
         }
-        Ok(())
+        Ok(self.picks)
+    }
+
+    fn take(&mut self, path: &[u8], node: &SourceNode, stat: Stat, taken: bool) {
+        let pick = Pick {
+            path: path.to_vec(),
+            node: node.clone(),
+            stat,
+            on_the_way: !taken,
+        };
+        if taken {
+            self.picks.append(&mut self.on_the_way);
+            self.picks.push(pick);
+        } else {
+            self.on_the_way.push(pick);
+        }
+    }
+
+    fn level(
+        &self,
+        dir: &SourceNode,
+        path: Vec<u8>,
+        state: FilterState,
+        waiting: usize,
+    ) -> Result<Level, CopyError> {
+        let entries = self.tree.children(dir)?.into_iter();
+        Ok(Level {
+            entries,
+            path,
+            state,
+            waiting,
+        })
     }
 }

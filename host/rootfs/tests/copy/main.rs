@@ -457,3 +457,21 @@ fn malformed_patterns_match_nothing_and_missing_paths_fail() {
     );
     assert_eq!(lines(&plan.unwrap()), ["o/ 755 0:0"]);
 }
+
+#[test]
+fn very_deep_folders_need_no_deep_stack() {
+    let world = World::new(&[]);
+    let deep = ["d"; 1000].join("/");
+    world.context(&[(&format!("{deep}/f"), "bottom")]);
+    let source = CopySource::Path {
+        tree: world.tree(""),
+        path: b".".to_vec(),
+        unpack: false,
+    };
+    let (view, scratch) = (world.view(), world.scratch().to_owned());
+    let small = std::thread::Builder::new().stack_size(128 << 10);
+    let planned = small.spawn(move || plan_copy(spec("/"), vec![source], &view, &scratch));
+    let plan = planned.unwrap().join().unwrap().unwrap();
+    world.commit(&plan);
+    assert_eq!(world.read(&format!("{deep}/f")).as_deref(), Some("bottom"));
+}
