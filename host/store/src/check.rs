@@ -25,7 +25,7 @@ use rusqlite::params;
 use crate::database::Column;
 use crate::error::{Error, IoContext, Result};
 use crate::images::ImageId;
-use crate::layer::{finish_index, index_tar, write_index};
+use crate::layer::{finish_index, index_tar};
 use crate::lease::Lease;
 use crate::removal::{recorded, remove_tree};
 use crate::store::Store;
@@ -194,7 +194,10 @@ impl Store {
                 self.insert_layer(&self.measure_layer(diff_id)?)?;
                 Ok(Repair::Adopted)
             }
-            LayerState::IndexDamaged => self.rebuild_index(diff_id),
+            LayerState::IndexDamaged => {
+                self.rebuild_index(diff_id)?;
+                Ok(Repair::Rebuilt)
+            }
             LayerState::Missing | LayerState::Damaged => self.forget_layer(diff_id),
         })
     }
@@ -235,23 +238,6 @@ impl Store {
         } else {
             LayerState::IndexDamaged
         })
-    }
-
-    fn rebuild_index(&self, diff_id: DiffId) -> Result<Repair> {
-        let record = self.record_of(diff_id, 0, 0);
-        let tar = File::open(&record.tar_path).at("open", &record.tar_path)?;
-        let size = tar.metadata().at("inspect", &record.tar_path)?.len();
-        let builder = index_tar(
-            io::BufReader::with_capacity(BUFFER_LEN, &tar),
-            Limits::default(),
-        )?;
-        let staged = self.tmp_file()?;
-        let path = staged.path().with_extension("erofs");
-        let (file, _) = write_index(&path, builder, &tar, size)?;
-        file.sync_all().at("sync", &path)?;
-        fs::rename(&path, &record.index_path).at("replace", &record.index_path)?;
-        self.insert_layer(&self.measure_layer(diff_id)?)?;
-        Ok(Repair::Rebuilt)
     }
 
     fn forget_layer(&self, diff_id: DiffId) -> Result<Repair> {

@@ -4,6 +4,7 @@
 //! moment its name exists. Nothing in it changes afterwards.
 
 mod commit;
+mod index;
 mod ingest;
 mod piece_reader;
 mod sink;
@@ -13,9 +14,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
 
-use kiln_erofs::Index;
 use kiln_oci::DiffId;
 use rusqlite::OptionalExtension;
 
@@ -24,10 +23,10 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::{INDEX, TAR};
 use crate::store::Store;
 
+pub(crate) use index::finish_index;
 pub use ingest::IngestLimits;
 pub(crate) use ingest::index_tar;
 pub use sink::LayerSink;
-pub(crate) use stage::{finish_index, write_index};
 pub use writer::LayerWriter;
 
 /// A layer in the store.
@@ -84,27 +83,5 @@ impl Store {
     pub fn open_layer_tar(&self, diff_id: DiffId) -> Result<File> {
         let path = self.layer(diff_id)?.tar_path;
         File::open(&path).at("open", &path)
-    }
-
-    /// A layer's index; read once per process.
-    pub fn read_index(&self, diff_id: DiffId) -> Result<Arc<Index>> {
-        if let Some(index) = self
-            .indexes()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&diff_id)
-        {
-            return Ok(Arc::clone(index));
-        }
-        let path = self.layer(diff_id)?.index_path;
-        let bytes = std::fs::read(&path).at("read", &path)?;
-        let index =
-            Arc::new(Index::parse(bytes).map_err(|source| Error::DamagedIndex { path, source })?);
-        let mut indexes = self
-            .indexes()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        indexes.insert(diff_id, Arc::clone(&index));
-        Ok(index)
     }
 }

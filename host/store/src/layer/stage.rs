@@ -3,13 +3,13 @@
 //! Invariant: whatever is not committed is removed, by drop or, after a crash, by the next sweep.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_erofs::{BuildError, IndexBuilder};
+use kiln_erofs::IndexBuilder;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
+use crate::layer::index::write_index;
 use crate::layer::tar_file::FinishedTar;
 use crate::layout::{INDEX, TAR};
 use crate::lease::{Lease, RunFolder};
@@ -79,44 +79,5 @@ impl StagedLayer {
             index,
             index_size,
         })
-    }
-}
-
-/// Writes a new index file for a finished tar; gives it back with its length.
-pub(crate) fn write_index(
-    path: &Path,
-    builder: IndexBuilder,
-    tar: &File,
-    tar_size: u64,
-) -> Result<(File, u64)> {
-    let file = File::create_new(path).at("create", path)?;
-    let mut out = BufWriter::with_capacity(256 * 1024, file);
-    finish_index(builder, tar, tar_size, &mut out).map_err(|error| index_error(error, path))?;
-    let file = out
-        .into_inner()
-        .map_err(|error| Error::io("write", path, error.into_error()))?;
-    let length = file.metadata().at("inspect", path)?.len();
-    Ok((file, length))
-}
-
-/// Writes an index to any writer. Data that the index must hold itself are read from the tar again.
-pub(crate) fn finish_index(
-    builder: IndexBuilder,
-    mut tar: &File,
-    tar_size: u64,
-    out: &mut impl Write,
-) -> Result<(), BuildError> {
-    let mut read_at = |offset: u64, buffer: &mut [u8]| {
-        tar.seek(SeekFrom::Start(offset))?;
-        tar.read_exact(buffer)
-    };
-    builder.finish_with_data(tar_size, &mut read_at, out)
-}
-
-/// A full disk is not the layer's fault.
-pub(crate) fn index_error(error: BuildError, path: &Path) -> Error {
-    match error {
-        BuildError::Io(error) => Error::io("write", path, error),
-        error => Error::Index(error),
     }
 }

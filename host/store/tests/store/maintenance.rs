@@ -55,15 +55,28 @@ fn check_rebuilds_a_damaged_index() {
     let layer = add_layer(&test.store, "a", b"content");
     let sound = std::fs::read(&layer.index_path).unwrap();
     std::fs::write(&layer.index_path, b"damaged").unwrap();
-    assert!(matches!(
-        test.reopened().read_index(layer.diff_id),
-        Err(Error::DamagedIndex { .. })
-    ));
     let expected = Problem::IndexDamaged {
         diff_id: layer.diff_id,
     };
     assert_eq!(check(&test.store, true), [(expected, Repair::Rebuilt)]);
     assert_eq!(std::fs::read(&layer.index_path).unwrap(), sound);
+}
+
+#[test]
+fn index_that_does_not_parse_is_made_anew_when_it_is_read() {
+    let test = TestStore::new();
+    let layer = add_layer(&test.store, "a", b"content");
+    let sound = std::fs::read(&layer.index_path).unwrap();
+    for damage in [Some(&b"damaged"[..]), None] {
+        match damage {
+            Some(bytes) => std::fs::write(&layer.index_path, bytes).unwrap(),
+            None => std::fs::remove_file(&layer.index_path).unwrap(),
+        }
+        let index = test.reopened().read_index(layer.diff_id).unwrap();
+        assert!(index.lookup(index.root(), b"a").unwrap().is_some());
+        assert_eq!(std::fs::read(&layer.index_path).unwrap(), sound);
+    }
+    assert!(staged(test.root()).is_empty());
 }
 
 #[test]
