@@ -75,6 +75,8 @@ pub enum Event {
         /// Why it failed.
         error: Option<String>,
     },
+    /// The host's disk is full, so the guest's scratch disk cannot grow; the VM runs on.
+    ScratchFull,
     /// The VM ended; the last line.
     Exited {
         /// Why.

@@ -14,6 +14,7 @@ pub mod helper;
 pub mod image;
 mod link;
 pub mod probe;
+mod remembered;
 pub mod runtime_dir;
 mod verified;
 pub mod vm;

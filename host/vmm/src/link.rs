@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::ChildStdout;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +35,8 @@ pub(crate) struct Link {
     ended: Mutex<Option<(ExitReason, ConsoleTail)>>,
     pending: Mutex<HashMap<u64, Sender<Option<String>>>>,
     closing: AtomicBool,
+    scratch_full: AtomicBool,
+    vmm_pid: AtomicU32,
 }
 
 impl Link {
@@ -51,6 +53,16 @@ impl Link {
     /// Tells the accepting thread that it is over; true for the first caller.
     pub(crate) fn close(&self) -> bool {
         !self.closing.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the host's disk was found full.
+    pub(crate) fn scratch_full(&self) -> bool {
+        self.scratch_full.load(Ordering::Acquire)
+    }
+
+    /// Process that runs the guest, once there is one.
+    pub(crate) fn vmm_pid(&self) -> Option<u32> {
+        Some(self.vmm_pid.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<u64, Sender<Option<String>>>> {
@@ -117,7 +129,8 @@ fn read_events(events: ChildStdout, link: &Link) -> ExitReason {
             continue;
         };
         match event {
-            Event::Started { .. } => {}
+            Event::Started { vmm_pid } => link.vmm_pid.store(vmm_pid, Ordering::Release),
+            Event::ScratchFull => link.scratch_full.store(true, Ordering::Release),
             Event::Shared { id, error } => {
                 if let Some(waiting) = link.pending().remove(&id) {
                     let _ = waiting.send(error);

@@ -47,7 +47,7 @@ pub(crate) fn check(image: &VmImage, cache_dir: Option<&Path>) -> Result<(), Ima
     }
     remembered.insert(key, identity);
     // Not being able to remember only costs time.
-    let _ = remember(&memory, &remembered);
+    let _ = replace_file(&memory, &remembered);
     Ok(())
 }
 
@@ -67,12 +67,12 @@ fn identity(image: &VmImage) -> Option<Identity> {
     Some(identity)
 }
 
-fn remember(path: &Path, remembered: &BTreeMap<String, Identity>) -> std::io::Result<()> {
+/// Replaces the JSON file `path` in one step, since other processes read it at any time.
+pub(crate) fn replace_file(path: &Path, value: &impl Serialize) -> std::io::Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
     }
-    // Written beside and renamed, since other processes read it at any time.
     let staged = path.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&staged, serde_json::to_vec(remembered)?)?;
+    std::fs::write(&staged, serde_json::to_vec(value)?)?;
     std::fs::rename(&staged, path)
 }

@@ -3,6 +3,7 @@
 //! The VM itself lives in the helper process; this side starts the helper, tells it what to share and
 //! learns from it when and why the VM ended. Invariant: no call waits for a VM that is gone.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -66,8 +67,9 @@ impl Vm {
             path: config.runtime_dir.clone(),
             source,
         };
-        RuntimeDir::sweep(&config.runtime_dir);
-        let directory = RuntimeDir::create(&config.runtime_dir).map_err(at_dir)?;
+        let parent = std::path::absolute(&config.runtime_dir).map_err(at_dir)?;
+        RuntimeDir::sweep(&parent);
+        let directory = RuntimeDir::create(&parent).map_err(at_dir)?;
         let listener = LocalListener::bind(directory.path(), STREAM_SOCKET).map_err(at_dir)?;
         let token = random_token().map_err(at_dir)?;
 
@@ -78,7 +80,7 @@ impl Vm {
         let mut helper = start_helper(config, directory.path()).map_err(at_start)?;
         let mut commands = helper.stdin.take().expect("stdin is piped");
         let events = helper.stdout.take().expect("stdout is piped");
-        let line = helper_config(config, &chosen, &directory, &token);
+        let line = helper_config(config, &chosen, &directory, &token).map_err(at_dir)?;
         // A helper that is gone already is reported by its missing events, with its status.
         let _ = send_line(&mut commands, &line);
 
@@ -132,10 +134,17 @@ impl Vm {
         let mut answers = Vec::with_capacity(files.len());
         for (name, path) in files {
             let id = self.next_id;
+            let failed = |error: io::Error| VmError::Share {
+                name: (*name).to_owned(),
+                path: path.to_path_buf(),
+                reason: error.to_string(),
+            };
+            // The helper has another current directory.
+            let path = std::path::absolute(path).map_err(failed)?.into();
             let command = Command::Share {
                 id,
                 name: (*name).to_owned(),
-                path: path.as_os_str().to_owned(),
+                path,
             };
             answers.push(self.ask(id, &command)?);
         }
@@ -180,6 +189,25 @@ impl Vm {
     #[must_use]
     pub fn alive(&self) -> bool {
         self.link.ended().is_none()
+    }
+
+    /// Whether the host's disk had no room for what the guest wrote: what then failed in the guest
+    /// failed because of that.
+    #[must_use]
+    pub fn scratch_full(&self) -> bool {
+        self.link.scratch_full()
+    }
+
+    /// The process that runs the guest, once it was started; for diagnosis.
+    #[must_use]
+    pub fn vmm_pid(&self) -> Option<u32> {
+        self.link.vmm_pid()
+    }
+
+    /// The helper process; for diagnosis.
+    #[must_use]
+    pub fn helper_pid(&self) -> u32 {
+        self.helper.id()
     }
 
     /// Ends the VM and waits until nothing of it is left. Dropping does the same and tells nothing.
@@ -297,20 +325,22 @@ fn helper_config(
     chosen: &Chosen,
     directory: &RuntimeDir,
     token: &str,
-) -> HelperConfig {
+) -> io::Result<HelperConfig> {
+    // The helper has another current directory.
+    let absolute = |path: PathBuf| std::path::absolute(path).map(OsString::from);
     let mut kernel_args = vec![format!("{TOKEN_KEY}={token}")];
     kernel_args.extend(config.kernel_args.iter().cloned());
-    HelperConfig {
+    Ok(HelperConfig {
         directory: directory.path().into(),
         backend: chosen.kind,
         program: chosen.program.clone().into(),
-        kernel: config.image.kernel().into(),
-        initramfs: config.image.initramfs().into(),
-        scratch: config.image.scratch().into(),
+        kernel: absolute(config.image.kernel())?,
+        initramfs: absolute(config.image.initramfs())?,
+        scratch: absolute(config.image.scratch())?,
         memory_mib: config.memory_mib,
         cpus: config.cpus,
         kernel_args,
-    }
+    })
 }
 
 fn random_token() -> io::Result<String> {

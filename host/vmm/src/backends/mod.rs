@@ -1,10 +1,69 @@
-//! The ways to run a VM.
+//! The ways to run a VM: one trait, one folder for each, chosen by probing.
+//!
+//! The only place of this crate that asks which operating system it is on.
+
+#[cfg(target_os = "linux")]
+mod kvm;
+#[cfg(target_os = "linux")]
+mod qemu;
+#[cfg(target_os = "linux")]
+mod tsc;
+#[cfg(target_os = "linux")]
+mod vhost;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_share::Server;
 
 use crate::config::{BackendKind, VmConfig};
-use crate::error::VmError;
-use crate::probe::BackendReport;
+use crate::control::HelperConfig;
+use crate::error::{ExitReason, VmError};
+use crate::probe::{BackendReport, BackendStatus, Capabilities};
+
+/// A way to run a VM. Lives in the helper process.
+pub trait VmBackend {
+    /// Which one it is.
+    fn kind(&self) -> BackendKind;
+
+    /// What it gives.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether it works here, and with which program.
+    fn probe(&self, program_dirs: &[PathBuf]) -> Probe;
+
+    /// Starts the VM. Must be called from a thread that lives as long as the helper.
+    fn start(&self, config: &HelperConfig, host: Host) -> Result<Box<dyn RunningVm>, ExitReason>;
+}
+
+/// A VM that was started.
+pub trait RunningVm: Send + Sync {
+    /// Process that runs the guest.
+    fn pid(&self) -> u32;
+
+    /// Waits for the end and tells why. The directory still has the console log afterwards.
+    fn wait(&self) -> ExitReason;
+
+    /// Ends the VM at once; [`RunningVm::wait`] then returns. Harmless afterwards.
+    fn kill(&self);
+}
+
+/// What a running VM uses of the helper.
+pub struct Host {
+    /// The files that the guest may read.
+    pub share: Arc<Server>,
+    /// Called once, when the scratch disk cannot grow for want of room on the host.
+    pub scratch_full: Box<dyn FnOnce() + Send>,
+}
+
+/// Answer of [`VmBackend::probe`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Probe {
+    /// The program to run, if there is one.
+    pub program: Option<PathBuf>,
+    /// Whether it works.
+    pub status: BackendStatus,
+}
 
 /// The back-end that a VM is started with.
 #[derive(Clone, Debug)]
@@ -13,12 +72,57 @@ pub(crate) struct Chosen {
     pub(crate) program: PathBuf,
 }
 
-pub(crate) fn choose(_config: &VmConfig) -> Result<Chosen, VmError> {
-    Err(VmError::NoBackend {
-        reports: Vec::new(),
-    })
+/// All back-ends of this build, best first.
+fn all() -> Vec<Box<dyn VmBackend>> {
+    #[cfg(target_os = "linux")]
+    let backends: Vec<Box<dyn VmBackend>> =
+        vec![Box::new(qemu::Qemu::KVM), Box::new(qemu::Qemu::TCG)];
+    #[cfg(not(target_os = "linux"))]
+    let backends = Vec::new();
+    backends
 }
 
-pub(crate) fn probe_all(_dirs: &[PathBuf], _cache: Option<&Path>) -> Vec<BackendReport> {
-    Vec::new()
+/// The back-end that the helper was told to use.
+pub(crate) fn of_kind(kind: BackendKind) -> Option<Box<dyn VmBackend>> {
+    all().into_iter().find(|backend| backend.kind() == kind)
+}
+
+/// The back-end that was asked for, or else the best one that works.
+pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
+    let mut reports = Vec::new();
+    for backend in all() {
+        if config.backend.is_some_and(|kind| kind != backend.kind()) {
+            continue;
+        }
+        let probe = probe_one(&*backend, &config.program_dirs, config.cache_dir.as_deref());
+        if let (Some(program), BackendStatus::Works { .. }) = (&probe.program, &probe.status) {
+            return Ok(Chosen {
+                kind: backend.kind(),
+                program: program.clone(),
+            });
+        }
+        reports.push(report(&*backend, probe));
+    }
+    Err(VmError::NoBackend { reports })
+}
+
+/// What [`crate::probe`] tells.
+pub(crate) fn probe_all(dirs: &[PathBuf], cache: Option<&Path>) -> Vec<BackendReport> {
+    let probe = |backend: Box<dyn VmBackend>| {
+        let probe = probe_one(&*backend, dirs, cache);
+        report(&*backend, probe)
+    };
+    all().into_iter().map(probe).collect()
+}
+
+fn probe_one(backend: &dyn VmBackend, dirs: &[PathBuf], cache: Option<&Path>) -> Probe {
+    crate::remembered::probe(backend.kind(), cache, || backend.probe(dirs))
+}
+
+fn report(backend: &dyn VmBackend, probe: Probe) -> BackendReport {
+    BackendReport {
+        kind: backend.kind(),
+        status: probe.status,
+        capabilities: backend.capabilities(),
+    }
 }

@@ -1,0 +1,173 @@
+//! QEMU's command line. Pure: the helper's current directory is the VM's, so sockets and files that
+//! belong to the VM are named without a path.
+
+use std::ffi::OsString;
+
+use super::monitor::MONITOR_SOCKET;
+use super::{Accelerator, SCRATCH_FILE};
+use crate::SHARE_TAG;
+use crate::backends::vhost::{FS_QUEUE_SIZE, FS_SOCKET, VSOCK_SOCKET};
+use crate::control::HelperConfig;
+use crate::vm::CONSOLE_LOG;
+
+/// Bus frequency of the emulated local APIC timer, which the guest need not measure then.
+const LAPIC_TIMER_KHZ: u32 = 1_000_000;
+
+/// Guest counters slower than this cannot be told on the command line; none is that slow.
+const MIN_TSC_KHZ: u64 = 100_000;
+
+/// All arguments.
+pub(super) fn of(
+    accelerator: Accelerator,
+    config: &HelperConfig,
+    tsc_khz: Option<u64>,
+) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+    let memory = config.memory_mib;
+    // Emulated processors are slow to start, and a second one helps only much later.
+    let cpus = if accelerator == Accelerator::Tcg {
+        1
+    } else {
+        config.cpus.max(1)
+    };
+
+    push(&[
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+        "-display",
+        "none",
+    ]);
+    push(&["-machine", &format!("{},memory-backend=ram", machine())]);
+    push(&["-accel", accelerator_words(accelerator)]);
+    push(&[
+        "-cpu",
+        if accelerator == Accelerator::Kvm {
+            "host"
+        } else {
+            "max"
+        },
+    ]);
+    push(&["-smp", &cpus.to_string()]);
+    push(&["-m", &format!("{memory}M")]);
+    // Shared, so that our devices can map it.
+    push(&[
+        "-object",
+        &format!("memory-backend-memfd,id=ram,size={memory}M,share=on"),
+    ]);
+    push(&["-serial", &format!("file:{CONSOLE_LOG}")]);
+    push(&[
+        "-chardev",
+        &format!("socket,id=monitor,path={MONITOR_SOCKET}"),
+    ]);
+    push(&["-mon", "chardev=monitor,mode=control"]);
+
+    push(&["-chardev", &format!("socket,id=vsock,path={VSOCK_SOCKET}")]);
+    push(&["-device", "vhost-user-vsock-device,chardev=vsock"]);
+    push(&["-chardev", &format!("socket,id=fs,path={FS_SOCKET}")]);
+    let queue = format!("queue-size={FS_QUEUE_SIZE}");
+    push(&[
+        "-device",
+        &format!("vhost-user-fs-device,chardev=fs,tag={SHARE_TAG},{queue}"),
+    ]);
+    // Nothing on it outlives the VM: no flush is worth its time. A full host disk is the guest's
+    // error, and ours to tell, rather than a VM that stands still.
+    let drive = "if=none,id=scratch,format=raw,cache=unsafe,discard=unmap,werror=report";
+    push(&["-drive", &format!("{drive},file={SCRATCH_FILE}")]);
+    push(&["-device", "virtio-blk-device,drive=scratch"]);
+
+    let command_line = kernel_command_line(accelerator, config, tsc_khz);
+    push(&["-append", &command_line]);
+    arguments.extend(["-kernel".into(), config.kernel.clone()]);
+    arguments.extend(["-initrd".into(), config.initramfs.clone()]);
+    arguments
+}
+
+/// The smallest machine with virtio-mmio slots. Leaving out `rtc` costs a second of boot.
+fn machine() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "virt,gic-version=max"
+    } else {
+        "microvm,acpi=off,pic=on,pit=on,rtc=on"
+    }
+}
+
+fn accelerator_words(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Kvm => "kvm",
+        Accelerator::Tcg => "tcg",
+    }
+}
+
+fn kernel_command_line(
+    accelerator: Accelerator,
+    config: &HelperConfig,
+    tsc_khz: Option<u64>,
+) -> String {
+    let console = if cfg!(target_arch = "aarch64") {
+        "ttyAMA0"
+    } else {
+        "ttyS0"
+    };
+    // Without ACPI a guest can only stop by a reset, which `-no-reboot` turns into an exit.
+    let mut words = vec![format!("console={console} quiet panic=-1")];
+    if cfg!(target_arch = "x86_64") {
+        words.push("reboot=t no_timer_check".to_owned());
+        words.push(format!("lapic_timer_khz={LAPIC_TIMER_KHZ}"));
+        let known = tsc_khz.filter(|khz| *khz > MIN_TSC_KHZ && accelerator == Accelerator::Tcg);
+        if let Some(khz) = known {
+            words.push(format!("tsc_early_khz={khz} tsc=reliable"));
+        }
+    }
+    words.extend(config.kernel_args.iter().cloned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BackendKind;
+
+    fn config() -> HelperConfig {
+        HelperConfig {
+            directory: "/run/vm-1".into(),
+            backend: BackendKind::QemuTcg,
+            program: "qemu".into(),
+            kernel: "/image/vmlinux".into(),
+            initramfs: "/image/initramfs".into(),
+            scratch: "/image/scratch.img".into(),
+            memory_mib: 512,
+            cpus: 4,
+            kernel_args: vec!["kiln.token=abc".to_owned()],
+        }
+    }
+
+    fn line(accelerator: Accelerator, tsc_khz: Option<u64>) -> String {
+        let words = of(accelerator, &config(), tsc_khz);
+        words
+            .iter()
+            .map(|word| word.to_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn emulated_guest_has_one_processor_and_knows_its_clock() {
+        let line = line(Accelerator::Tcg, Some(2_600_000));
+        assert!(line.contains("-smp 1 "), "{line}");
+        let knows = line.contains("tsc_early_khz=2600000 tsc=reliable");
+        assert_eq!(knows, cfg!(target_arch = "x86_64"), "{line}");
+        assert!(
+            line.contains("kiln.token=abc -kernel /image/vmlinux"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn real_processors_come_as_asked_and_measure_their_own_clock() {
+        let line = line(Accelerator::Kvm, Some(2_600_000));
+        assert!(line.contains("-smp 4 "), "{line}");
+        assert!(!line.contains("tsc_early_khz"), "{line}");
+    }
+}

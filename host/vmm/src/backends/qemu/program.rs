@@ -1,0 +1,72 @@
+//! Finding QEMU and asking for its version.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Name of the program for guests of the host's own architecture.
+pub(super) const NAME: &str = if cfg!(target_arch = "aarch64") {
+    "qemu-system-aarch64"
+} else {
+    "qemu-system-x86_64"
+};
+
+/// What to do when it is not there.
+pub(super) const INSTALL_HINT: &str =
+    "install QEMU 7.2 or later (Debian, Ubuntu: qemu-system-x86 or -arm; Fedora: qemu-kvm)";
+
+/// Oldest version whose microvm machine and vhost-user devices are known to work.
+const OLDEST: (u32, u32) = (7, 2);
+
+/// Places outside of the search path where distributions put it.
+const MORE_DIRS: &[&str] = &[
+    "/usr/bin",
+    "/usr/local/bin",
+    "/usr/libexec",
+    "/opt/homebrew/bin",
+];
+
+/// The program, from `dirs`, or else from where systems have it.
+pub(super) fn find(dirs: &[PathBuf]) -> Option<PathBuf> {
+    let more = MORE_DIRS.iter().map(PathBuf::from);
+    dirs.iter()
+        .cloned()
+        .chain(more)
+        .map(|dir| dir.join(NAME))
+        .find(|path| path.is_file())
+}
+
+/// First line of `--version`, if the program runs and is not too old.
+pub(super) fn version(program: &Path) -> Result<String, String> {
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{} does not run: {error}", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next().unwrap_or_default().trim();
+    match parse_version(line) {
+        Some(version) if version >= OLDEST => Ok(line.to_owned()),
+        Some(_) => Err(format!("{line} is too old")),
+        None => Err(format!("{} does not tell its version", program.display())),
+    }
+}
+
+fn parse_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.split("version ").nth(1)?.split('.');
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let line = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)";
+        assert_eq!(parse_version(line), Some((7, 2)));
+        assert_eq!(parse_version("QEMU emulator version 10.0.2"), Some((10, 0)));
+        assert_eq!(parse_version("something else"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Remembers what probes found, until the host boots again.
+//!
+//! Only what was found to work is remembered, and only while its program is the same file: whoever
+//! mends a broken back-end should not have to wait for a reboot. That KVM does not run guests is the
+//! exception, as finding it out takes a moment and mending it takes a reboot anyway; the doctor asks
+//! without a cache.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backends::Probe;
+use crate::config::BackendKind;
+
+/// Name of the memory inside the cache directory.
+const MEMORY_FILE: &str = "vm-backends.json";
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Memory {
+    boot_id: String,
+    probes: BTreeMap<String, (Probe, Option<SystemTime>)>,
+}
+
+/// The remembered answer for `kind`, or else that of `ask`.
+pub(crate) fn probe(kind: BackendKind, dir: Option<&Path>, ask: impl FnOnce() -> Probe) -> Probe {
+    let boot_id = kiln_platform::process::boot_id();
+    let (Some(dir), Some(boot_id)) = (dir, boot_id) else {
+        return ask();
+    };
+    let path = dir.join(MEMORY_FILE);
+    let mut memory: Memory = std::fs::read(&path)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default();
+    if memory.boot_id != boot_id {
+        memory = Memory {
+            boot_id,
+            ..Memory::default()
+        };
+    }
+    if let Some((probe, modified)) = memory.probes.get(kind.name())
+        && probe.program.is_some()
+        && modified_at(probe.program.as_ref()) == *modified
+    {
+        return probe.clone();
+    }
+    let probe = ask();
+    let modified = modified_at(probe.program.as_ref());
+    memory
+        .probes
+        .insert(kind.name().to_owned(), (probe.clone(), modified));
+    // Not being able to remember only costs time.
+    let _ = crate::verified::replace_file(&path, &memory);
+    probe
+}
+
+fn modified_at(program: Option<&PathBuf>) -> Option<SystemTime> {
+    program?.metadata().ok()?.modified().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::BackendStatus;
+
+    fn works(program: &Path) -> Probe {
+        let status = BackendStatus::Works {
+            detail: "7.2".to_owned(),
+        };
+        Probe {
+            program: Some(program.to_owned()),
+            status,
+        }
+    }
+
+    #[test]
+    fn answer_is_remembered_while_the_program_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("qemu");
+        std::fs::write(&program, b"1").unwrap();
+        let ask = |asked: &mut u32| {
+            *asked += 1;
+            works(&program)
+        };
+        let mut asked = 0;
+        for _ in 0..3 {
+            probe(BackendKind::QemuTcg, Some(dir.path()), || ask(&mut asked));
+        }
+        let expected = if kiln_platform::process::boot_id().is_some() {
+            1
+        } else {
+            3
+        };
+        assert_eq!(asked, expected);
+        let old = SystemTime::UNIX_EPOCH;
+        std::fs::File::options()
+            .write(true)
+            .open(&program)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        probe(BackendKind::QemuTcg, Some(dir.path()), || ask(&mut asked));
+        assert_eq!(asked, expected + 1);
+    }
+
+    #[test]
+    fn missing_program_is_looked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut asked = 0;
+        for _ in 0..2 {
+            probe(BackendKind::QemuTcg, Some(dir.path()), || {
+                asked += 1;
+                let status = BackendStatus::Broken {
+                    reason: "not found".to_owned(),
+                    hint: None,
+                };
+                Probe {
+                    program: None,
+                    status,
+                }
+            });
+        }
+        assert_eq!(asked, 2);
+    }
+}
