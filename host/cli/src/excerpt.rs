@@ -204,7 +204,7 @@ mod tests {
             ("a", 1..1),
             ("a\n", 2..2),
             ("a\nb", 3..3),
-            ("ab", 1..0),
+            ("ab", std::ops::Range { start: 2, end: 1 }),
         ] {
             assert!(
                 render("f", text.as_bytes(), span.clone()).contains("^"),

@@ -13,6 +13,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use kiln_engine::{BuildError, Cause, FailureKind};
+use kiln_vmm::VmError;
+use kiln_vmm::probe::BackendStatus;
 
 use crate::escape;
 use crate::excerpt;
@@ -76,6 +78,31 @@ struct Report {
     hint: Option<String>,
 }
 
+impl Report {
+    /// What the cause of a failed build holds beside its message.
+    fn add_evidence(&mut self, cause: Cause) {
+        match cause {
+            Cause::RunFailed { tail, log, .. } => {
+                self.tail = tail;
+                self.log = log;
+            }
+            Cause::Vm(VmError::Exited { console, .. } | VmError::Timeout { console, .. }) => {
+                self.tail = console.0.into_bytes();
+            }
+            Cause::Vm(VmError::NoBackend { reports }) => {
+                let broken = reports.iter().filter_map(|report| match &report.status {
+                    BackendStatus::Broken { reason, .. } => {
+                        Some(format!("{}: {reason}", report.kind.name()))
+                    }
+                    BackendStatus::Works { .. } => None,
+                });
+                self.causes.extend(broken);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Failure {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
         let report = Report {
@@ -134,14 +161,13 @@ impl Failure {
             FailureKind::Interrupted => Exit::Interrupted,
         };
         Self::of(exit, &error).with(|report| {
-            if let (Some(span), Some((name, bytes))) = (&error.span, dockerfile) {
-                report.excerpt = Some(excerpt::render(name, bytes, span.clone()));
+            // Where a build was stopped is chance: no line is to blame.
+            let span = error.span.filter(|_| exit != Exit::Interrupted);
+            if let (Some(span), Some((name, bytes))) = (span, dockerfile) {
+                report.excerpt = Some(excerpt::render(name, bytes, span));
             }
             report.hint = error.hint.or_else(|| hints::of_build(&error.cause));
-            if let Cause::RunFailed { tail, log, .. } = error.cause {
-                report.tail = tail;
-                report.log = log;
-            }
+            report.add_evidence(error.cause);
         })
     }
 

@@ -1,9 +1,13 @@
 //! What the user may do about a failure that the libraries only name. Text only; decides nothing.
 
 use kiln_engine::Cause;
+use kiln_plan::PlanErrorKind;
 use kiln_store::Holder;
 use kiln_vmm::image::ImageError;
 use kiln_vmm::{BackendReport, VmError};
+
+/// Where images come from as long as there is no registry client.
+const NO_PULL: &str = "this version cannot pull: bring it in with `kiln load` or `kiln import`";
 
 /// The hint for a failed build that has none of its own.
 #[must_use]
@@ -11,9 +15,10 @@ pub fn of_build(cause: &Cause) -> Option<String> {
     match cause {
         Cause::Vm(error) => of_vm(error),
         Cause::Store(error) => of_store(error),
-        Cause::ImageMissing { .. } => {
-            Some("this version cannot pull: bring it in with `kiln load` or `kiln import`".into())
+        Cause::Plan(error) if matches!(error.kind, PlanErrorKind::ImageNotFound { .. }) => {
+            Some(NO_PULL.to_owned())
         }
+        Cause::ImageMissing { .. } => Some(NO_PULL.to_owned()),
         _ => None,
     }
 }

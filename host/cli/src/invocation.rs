@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_engine::VmSettings;
 use kiln_store::{Holder, Lease, Store};
+use kiln_vmm::BackendKind;
 
 use crate::console::Console;
 use crate::env::Environment;
@@ -98,13 +99,21 @@ impl Invocation {
     /// How a VM is to be made.
     pub fn vm_settings(&self, options: &VmOptions) -> Result<VmSettings, Failure> {
         let helper_exe = self.environment.current_exe.clone();
+        let backend = options
+            .vmm
+            .as_ref()
+            .or(self.environment.vmm.as_ref())
+            .cloned();
+        if let Some(Err(error)) = backend.as_ref().map(|name| name.parse::<BackendKind>()) {
+            return Err(Failure::of(Exit::Usage, &error));
+        }
         Ok(VmSettings {
             image_dirs: self.vm_image_dirs(),
             helper_exe: helper_exe
                 .ok_or_else(|| Failure::host("the path of this program cannot be found out"))?,
             memory_mib: options.memory_mib()?,
             cpus: options.cpus,
-            backend: options.vmm.clone().or_else(|| self.environment.vmm.clone()),
+            backend,
         })
     }
 }

@@ -117,6 +117,7 @@ fn what_cannot_be_done_is_refused_before_anything_happens() {
         (&["build", "-t", "UPPER", "ctx"], 2, "UPPER"),
         (&["build", "--network=host", "ctx"], 2, "no network"),
         (&["build", "--progress=loud", "ctx"], 2, "loud"),
+        (&["build", "--vmm=nonsense", "ctx"], 2, "nonsense"),
         (&["build", "missing"], 1, "missing"),
         (&["build", "."], 1, "-f FILE"),
         (&["build", "https://example.com/x.git"], 2, "remote"),

@@ -96,10 +96,11 @@ fn titles(steps: &[StepHead]) -> Vec<String> {
                     .count()
             };
             let (number, total) = (of_stage(&steps[..=index]), of_stage(steps));
-            let unnamed = step.stage.bytes().all(|byte| byte.is_ascii_digit());
+            let number_of_stage = step.stage.strip_prefix("stage-").unwrap_or(&step.stage);
+            let unnamed = number_of_stage.bytes().all(|byte| byte.is_ascii_digit());
             let stage = match (unnamed, alone) {
                 (true, true) => String::new(),
-                (true, false) => format!("stage-{} ", step.stage),
+                (true, false) => format!("stage-{number_of_stage} "),
                 (false, _) => format!("{} ", escape::line(&step.stage)),
             };
             let text = escape::fit(&escape::line(&step.text), MAX_TITLE);
@@ -198,6 +199,7 @@ mod tests {
             ]
         );
         assert_eq!(titles(&[head("0", "FROM a\x1b")]), ["[1/1] FROM a\\u{1b}"]);
+        assert_eq!(titles(&[head("stage-0", "FROM a")]), ["[1/1] FROM a"]);
         assert!(titles(&[]).is_empty());
     }
 

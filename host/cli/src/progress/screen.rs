@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Pure: text out, no terminal. Invariant: after a draw the cursor is at the start of the line below the picture, and
-//! no line of the picture is wider than the terminal, so moving up by the number of its lines gets to its start.
+//! no line of the live part is wider than the terminal, so moving up by the number of its lines gets to its start.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -62,6 +62,8 @@ struct Line {
     left: String,
     right: String,
     style: Option<Style>,
+    /// Longer than the terminal is wide if need be. Only for lines above the live part.
+    whole: bool,
 }
 
 impl Line {
@@ -70,10 +72,19 @@ impl Line {
             left: left.into(),
             right: right.into(),
             style,
+            whole: false,
+        }
+    }
+
+    fn whole(left: impl Into<String>, style: Option<Style>) -> Self {
+        Self {
+            whole: true,
+            ..Self::new(left, "", style)
         }
     }
 
     fn render(&self, width: usize, terminal: &Terminal) -> String {
+        let width = if self.whole { usize::MAX } else { width };
         let right = escape::width(&self.right);
         let room = width.saturating_sub(if right == 0 { 0 } else { right + 1 });
         let left = escape::fit(&self.left, room);
@@ -116,9 +127,9 @@ impl Screen {
             Event::Planned { steps } => self.titles = titles(steps),
             Event::Warning { line, message } => {
                 let text = format!("warning: {}", warning(line, message));
-                self.above.push(Line::new(text, "", Some(Style::Warning)));
+                self.above.push(Line::whole(text, Some(Style::Warning)));
             }
-            Event::Waiting { holders } => self.above.push(Line::new(waiting(holders), "", None)),
+            Event::Waiting { holders } => self.above.push(Line::whole(waiting(holders), None)),
             Event::Started { step } => self.start(step, now),
             Event::Cached { step } => {
                 self.cached += 1;
@@ -165,7 +176,7 @@ impl Screen {
                 self.above.extend(
                     built(&image, names)
                         .into_iter()
-                        .map(|text| Line::new(format!(" => {text}"), "", None)),
+                        .map(|text| Line::whole(format!(" => {text}"), None)),
                 );
             }
         }

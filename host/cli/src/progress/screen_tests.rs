@@ -1,7 +1,6 @@
 //! The screen, seen through a terminal of a few lines.
 
 use kiln_engine::StepHead;
-use kiln_oci::Digest;
 
 use super::*;
 
@@ -161,16 +160,8 @@ fn a_build_scrolls_up_while_its_running_step_is_redrawn() {
 fn no_line_reaches_the_last_column() {
     let mut screen = Screen::new(TERMINAL);
     let steps = [head(&"日本語".repeat(40))];
-    let names = ["a-name-that-is-long".to_owned()];
     screen.event(Event::Planned { steps: &steps }, seconds(0));
     screen.event(Event::Started { step: 0 }, seconds(0));
-    screen.event(
-        Event::Built {
-            image: Digest::of(b""),
-            names: &names,
-        },
-        seconds(0),
-    );
     for width in [1, 5, 20, 41, 300] {
         let drawn = screen.draw(seconds(1), Size { width, height: 2 });
         for line in drawn.split('\n') {
@@ -200,4 +191,12 @@ fn a_low_terminal_shows_less_output() {
     );
     assert_eq!(drawn.matches('\n').count(), 3);
     assert!(drawn.contains("| c"));
+}
+
+#[test]
+fn ids_and_warnings_are_never_cut() {
+    let mut screen = Screen::new(TERMINAL);
+    let image = kiln_oci::Digest::of(b"");
+    screen.event(Event::Built { image, names: &[] }, seconds(0));
+    assert!(screen.draw(seconds(1), SIZE).contains(&image.to_string()));
 }

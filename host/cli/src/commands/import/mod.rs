@@ -51,7 +51,21 @@ pub fn run(arguments: &Arguments, invocation: &Invocation) -> Result<(), Failure
     let _lease = invocation.lease(&store)?;
 
     let reader = arguments.open(invocation)?;
-    let (_, reader) = kiln_oci::decompress(reader).map_err(|error| arguments.unreadable(&error))?;
+    let mut start = [0; 1];
+    let (_, mut reader) =
+        kiln_oci::decompress(reader).map_err(|error| arguments.unreadable(&error))?;
+    // An empty stream is a valid layer, but here it is a download that failed earlier in the pipe.
+    match reader.read(&mut start) {
+        Ok(0) => {
+            return Err(Failure::build(format!(
+                "{} is empty",
+                arguments.file.display()
+            )));
+        }
+        Ok(_) => {}
+        Err(error) => return Err(arguments.unreadable(&error)),
+    }
+    let reader = start.as_slice().chain(reader);
     let layer = store
         .ingest_layer(reader, None, IngestLimits::default())
         .map_err(|error| match error {

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod functions;
+mod lexer;
 mod parse;
 
 use super::{Value, table};
