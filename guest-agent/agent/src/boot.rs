@@ -12,6 +12,7 @@ use kiln_protocol::{
 };
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, Timespec};
 
 use crate::connection::{Connection, Sender, console};
@@ -19,6 +20,9 @@ use crate::serve::Agent;
 use crate::settings::Settings;
 use crate::spawner::Spawner;
 use crate::sys;
+
+/// Open files of the agent: the kernel's own bound (`fs.nr_open`).
+const MAX_DESCRIPTORS: u64 = 1 << 20;
 
 /// Runs as PID 1 of the VM until the host is gone.
 pub(crate) fn as_init() -> Result<(), String> {
@@ -103,6 +107,12 @@ fn prepare_kernel() {
             console(&format!("cannot mount {path}: {error}"));
         }
     }
+    // A descriptor for each folder on the way down, and folders can be nested deeply.
+    let limit = Rlimit {
+        current: Some(MAX_DESCRIPTORS),
+        maximum: Some(MAX_DESCRIPTORS),
+    };
+    let _ = rustix::process::setrlimit(Resource::Nofile, limit);
     // The scratch disk is never read after this boot: written back late or, best, never.
     for (name, value) in [
         ("vm/dirty_ratio", "70"),

@@ -16,8 +16,12 @@ use crate::connection::console;
 use crate::failure::{OrFail, failure};
 use crate::sys;
 
-/// The tree of control groups; none if the kernel has none.
-pub(crate) struct Cgroups(Option<PathBuf>);
+/// The tree of control groups.
+pub(crate) struct Cgroups {
+    /// None if the kernel has none.
+    root: Option<PathBuf>,
+    device_rules: bool,
+}
 
 /// The control group of a run; removed when dropped, after its processes are gone.
 pub(crate) struct RunCgroup {
@@ -34,12 +38,23 @@ impl Cgroups {
             .and_then(|()| mount("cgroup", &place, "cgroup2", quiet, None).map_err(Into::into))
             .and_then(|()| set_up(&place));
         match mounted {
-            Ok(place) => Self(Some(place)),
+            Ok((place, device_rules)) => Self {
+                root: Some(place),
+                device_rules,
+            },
             Err(error) => {
                 console(&format!("cannot set up control groups: {error}"));
-                Self(None)
+                Self {
+                    root: None,
+                    device_rules: false,
+                }
             }
         }
+    }
+
+    /// Whether a sandboxed run is kept from devices wherever their nodes are.
+    pub fn rule_devices(&self) -> bool {
+        self.device_rules
     }
 
     /// Makes the control group of a run. Without control groups, only limits that were asked for are an error.
@@ -49,7 +64,7 @@ impl Cgroups {
         security: Security,
         limits: &Limits,
     ) -> Result<Option<RunCgroup>, Failure> {
-        let Some(root) = &self.0 else {
+        let Some(root) = &self.root else {
             if limits.memory.is_some() || limits.pids.is_some() {
                 return Err(failure(
                     Stage::Cgroup,
@@ -83,7 +98,8 @@ fn branch(security: Security) -> &'static str {
     }
 }
 
-fn set_up(place: &Path) -> std::io::Result<PathBuf> {
+/// Makes the branches; gives the root of them, and whether devices are ruled.
+fn set_up(place: &Path) -> std::io::Result<(PathBuf, bool)> {
     // Outside of a VM the tree is the machine's: keep to a folder of this process.
     let place = if rustix::process::getpid() == rustix::process::Pid::INIT {
         place.to_owned()
@@ -106,10 +122,11 @@ fn set_up(place: &Path) -> std::io::Result<PathBuf> {
         }
     }
     let sandbox = File::open(place.join(branch(Security::Sandbox)))?;
-    if let Err(error) = sys::load_device_filter(sandbox.as_fd()) {
+    let ruled = sys::load_device_filter(sandbox.as_fd());
+    if let Err(error) = &ruled {
         console(&format!("devices are held by mount flags alone: {error}"));
     }
-    Ok(place)
+    Ok((place, ruled.is_ok()))
 }
 
 impl RunCgroup {

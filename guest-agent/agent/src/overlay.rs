@@ -12,6 +12,15 @@ use rustix::mount::{
 /// The kernel's bound on directories below the upper one, less the two of the agent's own that a stack may have.
 pub(crate) const MAX_LOWERS: usize = 498;
 
+/// What device nodes in a stack are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Devices {
+    /// Data, which nobody can open.
+    Inert,
+    /// As good as those in `/dev`: something else decides which may be opened.
+    Usable,
+}
+
 /// Where changes go.
 pub(crate) struct Upper<'a> {
     pub changes: &'a Path,
@@ -21,14 +30,18 @@ pub(crate) struct Upper<'a> {
 /// Stacks `lowers`, bottom first. Without an upper directory nothing can be written.
 ///
 /// Each directory is given by itself: the mount option that lists them all is bound to a page.
-pub(crate) fn stack(lowers: &[PathBuf], upper: Option<&Upper<'_>>) -> Result<OwnedFd, Errno> {
+pub(crate) fn stack(
+    lowers: &[PathBuf],
+    upper: Option<&Upper<'_>>,
+    devices: Devices,
+) -> Result<OwnedFd, Errno> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", "kiln")?;
     for lower in lowers.iter().rev() {
         fsconfig_set_string(&context, "lowerdir+", lower)?;
     }
     // What is in the upper directory must be complete by itself: it becomes a layer.
-    for option in ["metacopy", "index"] {
+    for option in ["metacopy", "index", "uuid"] {
         fsconfig_set_string(&context, option, "off")?;
     }
     fsconfig_set_string(&context, "redirect_dir", "nofollow")?;
@@ -39,8 +52,10 @@ pub(crate) fn stack(lowers: &[PathBuf], upper: Option<&Upper<'_>>) -> Result<Own
         fsconfig_set_flag(&context, "volatile")?;
     }
     fsconfig_create(&context)?;
-    // Device nodes of an image are data; those that a command may use are in its /dev.
-    let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_RELATIME;
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_RELATIME;
+    if devices == Devices::Inert {
+        attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
+    }
     if upper.is_none() {
         attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }

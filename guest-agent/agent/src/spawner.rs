@@ -74,6 +74,8 @@ impl Spawner {
             Clone::Parent(_) => Ok(Self(Mutex::new(ours))),
             Clone::Child => {
                 drop(ours);
+                // Without it no RUN can start, and it takes next to no memory.
+                let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
                 if let Err(error) = make_root(place).and_then(|()| serve(&theirs)) {
                     crate::connection::console(&format!("the spawner has failed: {error}"));
                 }

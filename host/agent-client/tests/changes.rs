@@ -77,6 +77,54 @@ fn entries_come_by_path_with_parents_and_metadata() {
 }
 
 #[test]
+fn odd_names_owners_and_capabilities_survive() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    let base = [machine.base()];
+    let long = "n".repeat(200);
+    let script = format!(
+        "cd /tmp && echo > \"$(printf 'raw\\377\\nname')\" && echo > owned && chown 4000000000:3999999999 owned
+         mkdir -p {long}/{long} && echo deep > {long}/{long}/{long} && ln -s {long}/{long} link
+         touch -d @-5 early; touch .wh.mine; echo > .whx"
+    );
+    let (_, changes) = changes(&machine, &base, &script);
+    let raw = b"tmp/raw\xff\nname";
+    assert!(changes.entries.iter().any(|entry| entry.path == raw));
+    assert_eq!(changes.get("tmp/owned").uid, 4_000_000_000);
+    assert_eq!(changes.get("tmp/owned").gid, 3_999_999_999);
+    assert_eq!(
+        changes.contents[&format!("tmp/{long}/{long}/{long}")],
+        "deep\n"
+    );
+    assert_eq!(changes.get("tmp/early").mtime, -5);
+    assert!(
+        !changes.names().contains(&"tmp/.wh.mine".to_owned()),
+        "a layer cannot hold it"
+    );
+    assert!(changes.names().contains(&"tmp/.whx".to_owned()));
+}
+
+#[test]
+fn capabilities_of_files_are_kept_and_other_attributes_are_not() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    let capability = b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut layer = Layer::default();
+    let mut entry = kiln_layer::Entry::new("tool", Kind::File { size: 0 }, 0o755);
+    entry
+        .xattrs
+        .insert(b"security.capability".to_vec(), capability.clone());
+    entry.xattrs.insert(b"user.note".to_vec(), b"x".to_vec());
+    layer.entry(&entry, b"");
+    let lowers = [machine.base(), machine.add_layer("tool", layer)];
+    let (_, changes) = changes(&machine, &lowers, "touch -d @77 /tool");
+    let kept: Vec<_> = changes.get("tool").xattrs.clone().into_iter().collect();
+    assert_eq!(kept, [(b"security.capability".to_vec(), capability)]);
+}
+
+#[test]
 fn removals_become_whiteouts() {
     let Some(machine) = Machine::start() else {
         return;

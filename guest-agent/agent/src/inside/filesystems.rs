@@ -16,7 +16,9 @@ const MASKED_DIRECTORIES: [&str; 5] = [
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
-const MASKED_FILES: [&str; 7] = [
+const MASKED_FILES: [&str; 8] = [
+    // Not Docker's: it holds the token of this boot.
+    "/proc/cmdline",
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
@@ -47,6 +49,8 @@ pub(super) fn mount_all(spec: &RunSpec, report: &mut Report) -> Result<(), Failu
         QUIET
     };
     mount_on("/proc", "proc", QUIET, "", report)?;
+    // The spawner is spared when memory runs out, a command is not.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     mount_on(
         "/dev",
         "tmpfs",

@@ -13,7 +13,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
 use super::lower_paths;
 use crate::failure::{OrFail, failure};
-use crate::overlay::{self, Upper};
+use crate::overlay::{self, Devices, Upper};
 use crate::scratch::{create_folder, make_upper};
 use crate::serve::Agent;
 
@@ -194,6 +194,7 @@ fn make(agent: &Agent, mount: &CacheMount, number: usize) -> Result<PathBuf, Fai
             changes: &changes,
             work: &work,
         }),
+        Devices::Inert,
     )
     .or_fail(Stage::Mount, what)?;
     move_mount(

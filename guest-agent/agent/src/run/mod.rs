@@ -22,7 +22,7 @@ use crate::cgroup::RunCgroup;
 use crate::connection::Sender;
 use crate::failure::{OrFail, failure};
 use crate::inside::read_notes;
-use crate::overlay::{self, MAX_LOWERS, Upper};
+use crate::overlay::{self, Devices, MAX_LOWERS, Upper};
 use crate::scratch::RunFolder;
 use crate::serve::Agent;
 use crate::spawner::Request;
@@ -40,7 +40,12 @@ pub(crate) fn execute(
     *stands_on = lower_paths(agent, &spec.lowers)?;
     let scratch = agent.scratch()?;
     let folder = scratch.create_run(spec.run, stands_on.last().map(PathBuf::as_path))?;
-    let root = stack_root(scratch.stubs(), stands_on, &folder)?;
+    let devices = if agent.cgroups().rule_devices() {
+        Devices::Usable
+    } else {
+        Devices::Inert
+    };
+    let root = stack_root(scratch.stubs(), stands_on, &folder, devices)?;
     let mut trees = trees::open_all(agent, spec, &folder)?;
     let cgroup = agent
         .cgroups()
@@ -99,7 +104,12 @@ fn lower_path(agent: &Agent, lower: &LowerRef) -> Result<PathBuf, Failure> {
     }
 }
 
-fn stack_root(stubs: PathBuf, lowers: &[PathBuf], folder: &RunFolder) -> Result<OwnedFd, Failure> {
+fn stack_root(
+    stubs: PathBuf,
+    lowers: &[PathBuf],
+    folder: &RunFolder,
+    devices: Devices,
+) -> Result<OwnedFd, Failure> {
     let mut stack = vec![stubs];
     stack.extend_from_slice(lowers);
     let (changes, work) = (folder.upper(), folder.work());
@@ -109,6 +119,7 @@ fn stack_root(stubs: PathBuf, lowers: &[PathBuf], folder: &RunFolder) -> Result<
             changes: &changes,
             work: &work,
         }),
+        devices,
     )
     .or_fail(Stage::Overlay, || {
         format!("cannot stack {} layers", stack.len() - 1)

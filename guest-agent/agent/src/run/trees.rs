@@ -9,7 +9,7 @@ use kiln_protocol::{BindMount, Failure, MountKind, RunSpec, Stage};
 use super::caches::CacheUse;
 use super::lower_paths;
 use crate::failure::{OrFail, failure};
-use crate::overlay::{self, Upper};
+use crate::overlay::{self, Devices, Upper};
 use crate::scratch::{RunFolder, make_upper};
 use crate::serve::Agent;
 use crate::spawner::MAX_TREES;
@@ -66,7 +66,7 @@ fn open_bind(
     let mut stack: Vec<PathBuf> = agent.scratch()?.empty().into();
     stack.extend(lowers);
     if !bind.writable {
-        return overlay::stack(&stack, None).or_fail(Stage::Mount, what);
+        return overlay::stack(&stack, None, Devices::Inert).or_fail(Stage::Mount, what);
     }
     let (changes, work) = (folder.join("upper"), folder.join("work"));
     make_upper(&changes, &work, top.as_deref()).or_fail(Stage::Mount, what)?;
@@ -76,6 +76,7 @@ fn open_bind(
             changes: &changes,
             work: &work,
         }),
+        Devices::Inert,
     )
     .or_fail(Stage::Mount, what)
 }

@@ -45,10 +45,13 @@ impl Default for Layer {
 }
 
 impl Layer {
-    pub fn add(&mut self, path: &str, kind: Kind, mode: u32, mut data: &[u8]) {
-        let entry = Entry::new(path, kind, mode);
-        let offset = self.tar.append(&entry, &mut data).expect("entry");
-        self.index.add(&entry, offset, None).expect("entry");
+    pub fn entry(&mut self, entry: &Entry, mut data: &[u8]) {
+        let offset = self.tar.append(entry, &mut data).expect("entry");
+        self.index.add(entry, offset, None).expect("entry");
+    }
+
+    pub fn add(&mut self, path: &str, kind: Kind, mode: u32, data: &[u8]) {
+        self.entry(&Entry::new(path, kind, mode), data);
     }
 
     pub fn file(&mut self, path: &str, mode: u32, data: &[u8]) {
