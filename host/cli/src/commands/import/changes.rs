@@ -1,5 +1,6 @@
 //! `kiln import --change`: Dockerfile instructions applied to an empty configuration. They are planned like a
-//! Dockerfile after `FROM scratch`, so that each means exactly what it means there.
+//! Dockerfile on an image that sets nothing, so that each means exactly what it means there. (`FROM scratch` would
+//! set a working directory.)
 
 use std::collections::BTreeMap;
 
@@ -19,16 +20,17 @@ pub struct Changed {
     pub author: Option<String>,
 }
 
-/// There are no images below `scratch`.
-struct NoImages;
+/// The only image there is sets nothing.
+struct EmptyImage;
 
-impl BaseResolver for NoImages {
-    fn image(
-        &self,
-        _name: &str,
-        _platform: &Platform,
-    ) -> Result<Option<ImageConfig>, ResolveError> {
-        Ok(None)
+impl BaseResolver for EmptyImage {
+    fn image(&self, _name: &str, platform: &Platform) -> Result<Option<ImageConfig>, ResolveError> {
+        Ok(Some(ImageConfig {
+            os: platform.os.clone(),
+            architecture: platform.architecture.clone(),
+            variant: platform.variant.clone(),
+            ..ImageConfig::default()
+        }))
     }
 }
 
@@ -37,7 +39,7 @@ pub fn apply(changes: &[String], platform: &Platform) -> Result<Changed, Failure
     if changes.is_empty() {
         return Ok(Changed::default());
     }
-    let mut text = String::from("FROM scratch\n");
+    let mut text = String::from("FROM empty\n");
     for change in changes {
         check(change)?;
         text.push_str(change.trim());
@@ -54,7 +56,8 @@ pub fn apply(changes: &[String], platform: &Platform) -> Result<Changed, Failure
         labels: BTreeMap::new(),
         named_contexts: BTreeMap::new(),
     };
-    let graph = kiln_plan::plan(&dockerfile, &request, &NoImages).map_err(|error| wrong(&error))?;
+    let graph =
+        kiln_plan::plan(&dockerfile, &request, &EmptyImage).map_err(|error| wrong(&error))?;
     let stage = &graph.stages[graph.target];
     Ok(Changed {
         config: stage.config.clone(),
@@ -116,6 +119,12 @@ mod tests {
         assert!(config.exposed_ports.contains("80/tcp"));
         assert!(config.volumes.contains("/data"));
         assert_eq!(config.labels.get("a").map(String::as_str), Some("b"));
+    }
+
+    #[test]
+    fn working_directory_stays_unset_without_workdir() {
+        let config = applied(&["CMD [\"sh\"]"]).expect("apply").config;
+        assert_eq!(config.working_dir, "");
     }
 
     #[test]
