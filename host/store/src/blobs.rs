@@ -25,7 +25,7 @@ impl Store {
         expected: Option<Digest>,
         limit: u64,
     ) -> Result<Digest> {
-        let _lease = Lease::shared(self.layout())?;
+        let _lease = Lease::shared(self)?;
         let mut staged = self.tmp_file()?;
         let path = staged.path().to_owned();
         let mut hasher = Hasher::new();

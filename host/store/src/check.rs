@@ -113,13 +113,14 @@ impl Store {
     /// Hashes all content again and compares it with the records; mends what can be mended if `repair` is
     /// set, for which no build may be running.
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
-        let layout = self.layout();
+        // Shows others whom they wait for; a check that only looks needs no room for it.
+        let _ = self.run_folder();
         let lease = if repair {
-            Lease::try_exclusive(layout)?
+            Lease::try_exclusive(self)?
         } else {
-            Lease::try_shared(layout)?
+            Lease::try_shared(self)?
         };
-        crate::lease::sweep(layout);
+        crate::lease::sweep(self.layout());
         let mut report = CheckReport::default();
         self.check_layers(repair, &mut report)?;
         self.check_blobs(repair, &mut report)?;

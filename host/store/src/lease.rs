@@ -8,17 +8,22 @@
 //!   that can be locked belongs to a dead process and its folder is swept.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_platform::FileLock;
 
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
+use crate::store::Store;
 
 /// Longest text kept about a holder.
 const MAX_OWNER_LEN: u64 = 4096;
+/// Attempts at a lock before it counts as busy, and the pause between them: 50 ms in all.
+const ATTEMPTS: u32 = 5;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A process that holds the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,35 +41,38 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn try_shared(layout: &Layout) -> Result<Lease> {
-        let path = layout.lock();
-        match FileLock::try_shared(&path).at("lock", &path)? {
-            Some(lock) => Ok(Lease { _lock: lock }),
-            None => Err(Error::LockBusy {
-                holders: holders(layout),
-            }),
-        }
+    pub(crate) fn try_shared(store: &Store) -> Result<Lease> {
+        Lease::attempt(store, FileLock::try_shared)
     }
 
-    pub(crate) fn shared(layout: &Layout) -> Result<Lease> {
-        let path = layout.lock();
+    pub(crate) fn shared(store: &Store) -> Result<Lease> {
+        let path = store.layout().lock();
         Ok(Lease {
             _lock: FileLock::shared(&path).at("lock", &path)?,
         })
     }
 
-    pub(crate) fn try_exclusive(layout: &Layout) -> Result<Lease> {
-        let path = layout.lock();
-        match FileLock::try_exclusive(&path).at("lock", &path)? {
-            Some(lock) => Ok(Lease { _lock: lock }),
-            None => Err(Error::LockBusy {
-                holders: holders(layout),
-            }),
-        }
+    pub(crate) fn try_exclusive(store: &Store) -> Result<Lease> {
+        Lease::attempt(store, FileLock::try_exclusive)
     }
 
-    pub(crate) fn exclusive(layout: &Layout) -> Result<Lease> {
-        let path = layout.lock();
+    /// Tries for a moment: a process that is just being started holds a copy of its parent's locks until it
+    /// runs its own program, and commits hold the store for no longer than that either.
+    fn attempt(store: &Store, lock: fn(&Path) -> io::Result<Option<FileLock>>) -> Result<Lease> {
+        let path = store.layout().lock();
+        for _ in 0..ATTEMPTS {
+            if let Some(lock) = lock(&path).at("lock", &path)? {
+                return Ok(Lease { _lock: lock });
+            }
+            std::thread::sleep(ATTEMPT_PAUSE);
+        }
+        Err(Error::LockBusy {
+            holders: holders(store),
+        })
+    }
+
+    pub(crate) fn exclusive(store: &Store) -> Result<Lease> {
+        let path = store.layout().lock();
         Ok(Lease {
             _lock: FileLock::exclusive(&path).at("lock", &path)?,
         })
@@ -126,7 +134,7 @@ impl Drop for RunFolder {
 fn remove_run(folder: &Path, owner: &Path, lease: &Path) {
     let gone = match fs::remove_dir_all(folder) {
         Ok(()) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if gone {
         let _ = fs::remove_file(owner);
@@ -148,12 +156,14 @@ pub(crate) fn sweep(layout: &Layout) {
     }
 }
 
-/// The live processes that have a run folder.
-pub(crate) fn holders(layout: &Layout) -> Vec<Holder> {
-    let alive = leases(layout)
+/// The other live processes that have a run folder: all that hold the store are among them.
+fn holders(store: &Store) -> Vec<Holder> {
+    let own = store.own_run_folder();
+    let others = leases(store.layout())
         .into_iter()
-        .filter(|lease| matches!(FileLock::try_shared(lease), Ok(None)));
-    alive
+        .filter(|lease| own.as_ref().is_none_or(|own| own.lease != *lease));
+    others
+        .filter(|lease| matches!(FileLock::try_shared(lease), Ok(None)))
         .filter_map(|lease| read_owner(&lease.with_extension("owner")))
         .collect()
 }

@@ -67,13 +67,14 @@ pub struct Pruned {
 impl Store {
     /// Removes what the options say and what nothing refers to.
     pub fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
-        let layout = self.layout();
+        // Shows others whom they wait for; on a full disk it fails, and pruning must not.
+        let _ = self.run_folder();
         let exclusive = if options.wait {
-            Lease::exclusive(layout)?
+            Lease::exclusive(self)?
         } else {
-            Lease::try_exclusive(layout)?
+            Lease::try_exclusive(self)?
         };
-        crate::lease::sweep(layout);
+        crate::lease::sweep(self.layout());
         // Uses noted in this process count too.
         let used = std::mem::take(&mut *self.used());
         crate::cache::mark_used(&mut self.database(), &used)?;

@@ -66,7 +66,7 @@ impl Store {
 
     /// While builds run, layers stay for the next prune.
     fn free_layers(&self, removed: &mut Removed) -> Result<()> {
-        match Lease::try_exclusive(self.layout()) {
+        match Lease::try_exclusive(self) {
             Ok(lease) => (removed.layers, removed.bytes) = self.remove_unused_layers(&lease)?,
             Err(Error::LockBusy { .. }) => {}
             Err(error) => return Err(error),

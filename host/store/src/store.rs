@@ -69,13 +69,13 @@ impl Store {
     /// its first look-up on. Fails with [`crate::Error::LockBusy`] while another process removes things.
     pub fn lease(&self) -> Result<Lease> {
         self.run_folder()?;
-        Lease::try_shared(self.layout())
+        Lease::try_shared(self)
     }
 
     /// Like [`Store::lease`], waiting for as long as it takes.
     pub fn lease_wait(&self) -> Result<Lease> {
         self.run_folder()?;
-        Lease::shared(self.layout())
+        Lease::shared(self)
     }
 
     /// This process's staging folder. It lives as long as the store value and is swept if the process dies.
@@ -141,6 +141,11 @@ impl Store {
         let purpose = lock(&self.inner.purpose).clone();
         let made = Arc::new(RunFolder::create(self.layout(), &purpose)?);
         Ok(Arc::clone(run.insert(made)))
+    }
+
+    /// This process's staging folder, if it has needed one.
+    pub(crate) fn own_run_folder(&self) -> Option<Arc<RunFolder>> {
+        lock(&self.inner.run).clone()
     }
 
     pub(crate) fn next_staging_name(&self) -> String {

@@ -29,7 +29,7 @@ impl StagedFolder {
         let run = store.run_folder()?;
         let path = run.path().join(store.next_staging_name());
         fs::create_dir(&path).at("create", &path)?;
-        let lease = Lease::shared(store.layout())?;
+        let lease = Lease::shared(store)?;
         Ok(StagedFolder {
             path,
             _run: run,

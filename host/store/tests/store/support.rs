@@ -9,14 +9,14 @@ use kiln_store::{ImageId, LayerRecord, Store};
 /// A store that vanishes with the test.
 pub struct TestStore {
     pub store: Store,
-    pub dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl TestStore {
     pub fn new() -> TestStore {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("data")).unwrap();
-        TestStore { store, dir }
+        TestStore { store, _dir: dir }
     }
 
     pub fn root(&self) -> &Path {
