@@ -10,6 +10,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -38,18 +39,26 @@ pub struct Holder {
 #[derive(Debug)]
 pub struct Lease {
     _lock: FileLock,
+    /// Shows others who holds the lock, for as long as it is held.
+    _run: Option<Arc<RunFolder>>,
 }
 
 impl Lease {
+    fn new(lock: FileLock, store: &Store) -> Lease {
+        Lease {
+            _lock: lock,
+            _run: store.own_run_folder(),
+        }
+    }
+
     pub(crate) fn try_shared(store: &Store) -> Result<Lease> {
         Lease::attempt(store, FileLock::try_shared)
     }
 
     pub(crate) fn shared(store: &Store) -> Result<Lease> {
         let path = store.layout().lock();
-        Ok(Lease {
-            _lock: FileLock::shared(&path).at("lock", &path)?,
-        })
+        let lock = FileLock::shared(&path).at("lock", &path)?;
+        Ok(Lease::new(lock, store))
     }
 
     pub(crate) fn try_exclusive(store: &Store) -> Result<Lease> {
@@ -62,7 +71,7 @@ impl Lease {
         let path = store.layout().lock();
         for _ in 0..ATTEMPTS {
             if let Some(lock) = lock(&path).at("lock", &path)? {
-                return Ok(Lease { _lock: lock });
+                return Ok(Lease::new(lock, store));
             }
             std::thread::sleep(ATTEMPT_PAUSE);
         }
@@ -73,9 +82,8 @@ impl Lease {
 
     pub(crate) fn exclusive(store: &Store) -> Result<Lease> {
         let path = store.layout().lock();
-        Ok(Lease {
-            _lock: FileLock::exclusive(&path).at("lock", &path)?,
-        })
+        let lock = FileLock::exclusive(&path).at("lock", &path)?;
+        Ok(Lease::new(lock, store))
     }
 }
 
