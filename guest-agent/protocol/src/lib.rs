@@ -15,16 +15,17 @@
 #![forbid(unsafe_code)]
 
 mod frame;
+mod frame_error;
 mod hello;
 mod message;
 mod payload;
 mod run;
 
 pub use frame::{
-    Frame, FrameError, FrameHeader, FrameKind, HEADER_LEN, LayerEnd, MAX_FRAME_LEN,
-    MAX_MESSAGE_LEN, MORE, credit_from_payload, read_frame, read_message, write_frame,
-    write_message, zeros_from_payload,
+    Frame, FrameHeader, FrameKind, HEADER_LEN, LayerEnd, MAX_FRAME_LEN, MAX_MESSAGE_LEN, MORE,
+    credit_from_payload, read_frame, read_message, write_frame, write_message, zeros_from_payload,
 };
+pub use frame_error::FrameError;
 pub use hello::{
     Channel, DEFAULT_OUTPUT_WINDOW, DEFAULT_WRITE_LIMIT, Hello, HelloReply, Refusal, Welcome,
 };

@@ -1,22 +1,19 @@
 //! The control connection: handshake, runs, signals.
 
-use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_protocol::{
-    Channel, Event, Exit, Failure, FrameError, FrameKind, Hello, HelloReply, Payload, Refusal,
-    Request, RunId, RunSpec, VERSION, Welcome, read_frame, write_frame, write_message,
+    Channel, Exit, Failure, FrameError, FrameKind, Hello, HelloReply, Payload, Refusal, Request,
+    RunId, RunSpec, VERSION, Welcome, write_frame, write_message,
 };
 
 use crate::error::Error;
+use crate::hello::{check_control, read_hello};
 use crate::layer::LayerStream;
-use crate::text::{clean, clean_failure};
-
-/// Longest token compared; ours are far shorter.
-const MAX_TOKEN: usize = 256;
+use crate::receive::{ActiveRun, Incoming, Runs, receive};
 
 /// What the host offers the agent.
 #[derive(Debug, Clone)]
@@ -68,26 +65,6 @@ pub enum RunOutcome {
     Exited(Exit),
     /// The command never started.
     Failed(Failure),
-}
-
-/// What the reading thread hands to a run.
-enum Incoming {
-    Output(OutputStream, Vec<u8>),
-    Ended(RunOutcome),
-    Lost(Error),
-}
-
-struct ActiveRun {
-    sender: Sender<Incoming>,
-    /// Bytes that the guest may still send.
-    window: u64,
-}
-
-#[derive(Default)]
-struct Runs {
-    active: HashMap<RunId, ActiveRun>,
-    /// Why the connection has ended.
-    lost: Option<Error>,
 }
 
 /// The agent of one VM. Shared between threads by reference.
@@ -279,153 +256,7 @@ fn now() -> Option<u64> {
     u64::try_from(since.as_nanos()).ok()
 }
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What the mutex guards; a thread that panicked has left nothing half done.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads the Hello of any connection and checks its token.
-fn read_hello(reader: &mut impl Read, token: &str) -> Result<Hello, Error> {
-    let mut buffer = Vec::new();
-    let frame = read_frame(reader, &mut buffer)?;
-    if frame.kind != FrameKind::Hello {
-        return Err(FrameError::Unexpected {
-            expected: FrameKind::Hello,
-            got: frame.kind,
-        }
-        .into());
-    }
-    let hello: Hello = frame.json()?;
-    if !same_token(&hello.token, token) {
-        return Err(Error::Token);
-    }
-    Ok(Hello {
-        build_id: clean(&hello.build_id),
-        kernel: clean(&hello.kernel),
-        capabilities: hello
-            .capabilities
-            .iter()
-            .take(64)
-            .map(|name| clean(name))
-            .collect(),
-        ..hello
-    })
-}
-
-/// Compares in a time that does not tell where the texts part.
-fn same_token(theirs: &str, ours: &str) -> bool {
-    theirs.len() == ours.len()
-        && ours.len() <= MAX_TOKEN
-        && theirs
-            .bytes()
-            .zip(ours.bytes())
-            .fold(0, |all, (a, b)| all | (a ^ b))
-            == 0
-}
-
-fn check_control(hello: &Hello) -> Result<(), Error> {
-    if hello.version != VERSION {
-        return Err(Error::Version {
-            theirs: hello.version,
-            ours: VERSION,
-        });
-    }
-    if hello.channel != Channel::Control {
-        return Err(Error::Channel);
-    }
-    Ok(())
-}
-
-/// The reading thread: ends when the connection does.
-fn receive(reader: &mut impl Read, runs: &Mutex<Runs>) {
-    let mut buffer = Vec::new();
-    let error = loop {
-        if let Err(error) = receive_one(reader, &mut buffer, runs) {
-            break error;
-        }
-    };
-    let mut runs = lock(runs);
-    for (_, active) in runs.active.drain() {
-        // The run may have stopped listening.
-        let _ = active.sender.send(Incoming::Lost(error.clone()));
-    }
-    runs.lost = Some(error);
-}
-
-fn receive_one(
-    reader: &mut impl Read,
-    buffer: &mut Vec<u8>,
-    runs: &Mutex<Runs>,
-) -> Result<(), Error> {
-    let frame = read_frame(reader, buffer)?;
-    match frame.kind {
-        FrameKind::Stdout => take_output(
-            runs,
-            RunId(frame.stream),
-            OutputStream::Stdout,
-            frame.payload,
-        ),
-        FrameKind::Stderr => take_output(
-            runs,
-            RunId(frame.stream),
-            OutputStream::Stderr,
-            frame.payload,
-        ),
-        FrameKind::Control if frame.flags == 0 => take_event(runs, frame.json()?),
-        FrameKind::Control => Err(Error::Protocol {
-            rule: "events fit into one frame",
-        }),
-        got => Err(FrameError::Unexpected {
-            expected: FrameKind::Control,
-            got,
-        }
-        .into()),
-    }
-}
-
-fn take_output(
-    runs: &Mutex<Runs>,
-    run: RunId,
-    stream: OutputStream,
-    bytes: &[u8],
-) -> Result<(), Error> {
-    let mut runs = lock(runs);
-    // Output of a run that has stopped listening is dropped; it can no longer get credit either.
-    let Some(active) = runs.active.get_mut(&run) else {
-        return Ok(());
-    };
-    active.window = active
-        .window
-        .checked_sub(bytes.len() as u64)
-        .ok_or(Error::Protocol {
-            rule: "no more output than credit",
-        })?;
-    if bytes.is_empty() {
-        return Err(Error::Protocol {
-            rule: "output is never empty",
-        });
-    }
-    let _ = active.sender.send(Incoming::Output(stream, bytes.to_vec()));
-    Ok(())
-}
-
-fn take_event(runs: &Mutex<Runs>, event: Event) -> Result<(), Error> {
-    let (run, outcome) = match event {
-        Event::Exited {
-            exit: Exit::Code(code),
-            ..
-        } if !(0..=255).contains(&code) => {
-            return Err(Error::Protocol {
-                rule: "exit codes are 0 to 255",
-            });
-        }
-        Event::Exited { run, exit } => (run, RunOutcome::Exited(exit)),
-        Event::Failed { run, failure } => (run, RunOutcome::Failed(clean_failure(failure))),
-    };
-    let Some(active) = lock(runs).active.remove(&run) else {
-        return Err(Error::Protocol {
-            rule: "a run ends once",
-        });
-    };
-    let _ = active.sender.send(Incoming::Ended(outcome));
-    Ok(())
 }

@@ -9,7 +9,9 @@
 
 mod client;
 mod error;
+mod hello;
 mod layer;
+mod receive;
 mod text;
 
 pub use client::{AgentClient, OutputStream, RunOutcome, Terms};
