@@ -71,13 +71,10 @@ pub fn main() -> ExitCode {
     };
     let reason = run(&config, &shared);
     send(&Event::Exited { reason });
-    // This process ends now: that closes the guest's streams, on which the engine may be waiting. An engine that is
-    // still there reads the console first and then removes the directory itself.
-    if commands.is_finished() {
-        drop(directory);
-    } else {
-        directory.leave();
-    }
+    // The devices have closed the guest's streams. The engine still reads the console; it closes our
+    // input when it has no more use for it, or is gone.
+    let _ = commands.join();
+    drop(directory);
     ExitCode::SUCCESS
 }
 

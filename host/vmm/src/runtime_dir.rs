@@ -25,7 +25,6 @@ pub struct RuntimeDir {
     path: PathBuf,
     lock_path: PathBuf,
     _lock: File,
-    removes: bool,
 }
 
 impl RuntimeDir {
@@ -47,7 +46,6 @@ impl RuntimeDir {
             path,
             lock_path,
             _lock: lock,
-            removes: true,
         })
     }
 
@@ -60,13 +58,7 @@ impl RuntimeDir {
             path: path.to_owned(),
             lock_path,
             _lock: lock,
-            removes: true,
         })
-    }
-
-    /// Lets go of the directory and leaves its removal to whoever else holds it.
-    pub fn leave(mut self) {
-        self.removes = false;
     }
 
     /// Where it is.
@@ -126,9 +118,6 @@ fn remove(path: &Path, lock_path: &Path) -> io::Result<()> {
 
 impl Drop for RuntimeDir {
     fn drop(&mut self) {
-        if !self.removes {
-            return;
-        }
         // What cannot be removed now is swept later.
         let _ = remove(&self.path, &self.lock_path);
     }

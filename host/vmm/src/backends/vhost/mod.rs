@@ -50,12 +50,10 @@ pub(crate) fn serve(directory: &Path, share: Arc<Server>) -> Result<(), ExitReas
         .lock()
         .expect("no device thread runs yet")
         .watch_with(watcher);
-    run(daemon)?;
-    run(start(
-        "virtio-fs",
-        FS_SOCKET,
-        Arc::new(Mutex::new(fs::Fs::new(share))),
-    )?)
+    // The engine must not wait for a guest that is gone.
+    run(daemon, move || vsock::close(&vsock))?;
+    let fs = Arc::new(Mutex::new(fs::Fs::new(share)));
+    run(start("virtio-fs", FS_SOCKET, fs)?, || {})
 }
 
 struct Device<T: VhostUserBackend>(VhostUserDaemon<T>, Listener, &'static str);
@@ -71,7 +69,7 @@ where
     Ok(Device(daemon, listener, name))
 }
 
-fn run<T>(device: Device<T>) -> Result<(), ExitReason>
+fn run<T>(device: Device<T>, at_end: impl FnOnce() + Send + 'static) -> Result<(), ExitReason>
 where
     T: VhostUserBackend<Bitmap = (), Vring = VringRwLock> + Clone + 'static,
 {
@@ -80,6 +78,7 @@ where
         if daemon.start(&mut listener).is_ok() {
             let _ = daemon.wait();
         }
+        at_end();
         // Dropping it would wait for a thread that only ends with this process.
         std::mem::forget(daemon);
     };

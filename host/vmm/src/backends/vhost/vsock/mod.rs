@@ -12,7 +12,7 @@ mod tests;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kiln_platform::local_socket::LocalStream;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
@@ -119,6 +119,12 @@ impl Vsock {
         self.mux.streams().watcher = Some(Arc::downgrade(watcher));
     }
 
+    /// Closes all streams and serves the guest no more.
+    fn end(&mut self) {
+        self.memory = None;
+        self.mux.close_all();
+    }
+
     /// Moves packets both ways until neither side has any or can take any.
     fn pump(&mut self, vrings: &[VringRwLock]) -> io::Result<()> {
         let Some(memory) = self.memory.clone() else {
@@ -215,6 +221,12 @@ impl Vsock {
     }
 }
 
+/// Closes all streams; the VMM is gone.
+pub(super) fn close(device: &Shared) {
+    let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
+    device.end();
+}
+
 impl VhostUserBackendMut for Vsock {
     type Bitmap = ();
     type Vring = VringRwLock;
@@ -268,6 +280,11 @@ impl VhostUserBackendMut for Vsock {
             self.mux
                 .note_readiness(slot, readable, events.contains(EventSet::OUT), hung_up);
         }
-        self.pump(vrings)
+        let pumped = self.pump(vrings);
+        if pumped.is_err() {
+            // The thread ends with this error: a guest that broke its own queues has no streams.
+            self.end();
+        }
+        pumped
     }
 }

@@ -193,6 +193,17 @@ impl<S: Streams> Mux<S> {
         }
     }
 
+    /// Closes every connection. What the guest sent before is still passed on as far as it goes at
+    /// once.
+    pub(crate) fn close_all(&mut self) {
+        for slot in 0..self.slots.len() {
+            if let Some(connection) = &mut self.slots[slot] {
+                connection.flush();
+            }
+            self.close(slot);
+        }
+    }
+
     fn close(&mut self, slot: usize) {
         let Some(connection) = self.slots[slot].take() else {
             return;
