@@ -151,6 +151,11 @@ impl Arguments {
             ))
             .hint("RUNs work with what the context and the base image hold: --network=none"));
         }
+        if self.rm == Some(false) {
+            return Err(Failure::usage(
+                "--rm=false is not supported: there are no intermediate containers to keep",
+            ));
+        }
         let current_dir = &invocation.environment.current_dir;
         let input = dockerfile::read(&self.context, self.file.as_deref(), current_dir)?;
         let build_args = options::build_args(&self.build_args)?;
