@@ -64,6 +64,7 @@ pub fn build(
         log: BuildLog::new(store.log_file(&build_name())),
         stages: Vec::with_capacity(graph.stages.len()),
         next_step: 0,
+        blame: None,
     };
     builder.run()
 }
@@ -176,6 +177,8 @@ pub struct Builder<'a> {
     /// The stages that are done, by their place in the graph.
     pub stages: Vec<StageState>,
     next_step: StepId,
+    /// The part of the current instruction that is to blame, where a step knows it better than by the whole.
+    pub blame: Option<Span>,
 }
 
 /// What a step that was looked at gave.
@@ -232,7 +235,7 @@ impl Builder<'_> {
         let hint = crate::hint::of(&cause, &self.sources);
         BuildError {
             cause,
-            span: Some(span),
+            span: Some(self.blame.map_or(span, range)),
             hint,
         }
     }

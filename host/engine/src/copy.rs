@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use kiln_dockerfile::Span;
 use kiln_layer::Entry;
 use kiln_oci::{DiffId, Digest};
 use kiln_plan::{CopyFrom, CopySourceKind, CopyStep, WorkdirStep};
 use kiln_rootfs::{
-    Chmod, CopyPlan, CopySource, CopySpec, LayerOutput, MergedView, Selection, SourceTree,
-    WriteError,
+    Chmod, CopyError, CopyPlan, CopySource, CopySpec, LayerOutput, MergedView, Selection,
+    SourceTree, WriteError,
 };
 use kiln_store::{LayerRecord, LayerWriter};
 
@@ -44,7 +45,9 @@ impl Builder<'_> {
             excludes: step.excludes.clone(),
             epoch: self.request.source_date_epoch,
         };
-        let selection = Selection::new(spec, sources)?;
+        let selection = Selection::new(spec, sources).inspect_err(|error| {
+            self.blame = blamed_source(step, error);
+        })?;
         let result = self.copied(&selection, parent)?;
         if let Some(known) = &known {
             self.record(known, result.layer, "COPY", 0)?;
@@ -231,6 +234,20 @@ impl Builder<'_> {
         }
         Ok(sources)
     }
+}
+
+/// The source that an error is about.
+fn blamed_source(step: &CopyStep, error: &CopyError) -> Option<Span> {
+    let CopyError::NotFound { path, .. } = error else {
+        return None;
+    };
+    let is_it = |source: &&kiln_plan::CopySource| match &source.kind {
+        CopySourceKind::Path(written) => {
+            kiln_context::clean(&[b"/", written.as_bytes()].concat()) == path.as_bytes()
+        }
+        _ => false,
+    };
+    step.sources.iter().find(is_it).map(|source| source.span)
 }
 
 fn download(file: &Fetched, step: &CopyStep) -> CopySource {

@@ -131,12 +131,12 @@ impl<'a> Session<'a> {
             ])?;
             guest.shared.insert(layer.diff_id);
         }
-        Ok(layers
-            .iter()
-            .map(|layer| match guest.uppers.get(layer) {
+        Ok(without_shadowed(layers)
+            .into_iter()
+            .map(|layer| match guest.uppers.get(&layer) {
                 Some(run) => LowerRef::Upper { run: *run },
                 None => LowerRef::Share {
-                    name: share_name(*layer),
+                    name: share_name(layer),
                 },
             })
             .collect())
@@ -239,6 +239,20 @@ impl Guest {
     }
 }
 
+/// The layers without those that come again further up. All that such a layer does is done again by its later self,
+/// and overlayfs takes no directory twice.
+fn without_shadowed(layers: &[DiffId]) -> Vec<DiffId> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<DiffId> = layers
+        .iter()
+        .rev()
+        .filter(|layer| seen.insert(**layer))
+        .copied()
+        .collect();
+    kept.reverse();
+    kept
+}
+
 /// The name of a layer's pair of files in the share, without their endings.
 fn share_name(layer: DiffId) -> String {
     layer.0.hex()
@@ -302,5 +316,19 @@ fn stop_when_cancelled(
             }
             Some(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_oci::Digest;
+
+    use super::*;
+
+    #[test]
+    fn layer_that_comes_twice_is_stacked_once_at_its_upper_place() {
+        let [a, b, c] = ["a", "b", "c"].map(|text| DiffId(Digest::of(text.as_bytes())));
+        assert_eq!(without_shadowed(&[a, b, a, c, c]), [b, a, c]);
+        assert_eq!(without_shadowed(&[a, b, c]), [a, b, c]);
     }
 }
