@@ -59,6 +59,13 @@ impl LocalStream {
 }
 
 #[cfg(unix)]
+impl From<os::UnixStream> for LocalStream {
+    fn from(stream: os::UnixStream) -> Self {
+        Self(stream)
+    }
+}
+
+#[cfg(unix)]
 impl std::os::fd::AsFd for LocalStream {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()

@@ -8,15 +8,18 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::panic::AssertUnwindSafe;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use kiln_vmm::{ExitReason, Vm, VmError};
 use support::{BOOT_TIMEOUT, Guest, TestImage, boot};
 
-type Test = (&'static str, fn(&TestImage));
+type DeviceTest = fn(&TestImage, &mut Vm, &mut Guest);
+type EndTest = fn(&TestImage);
 
-const TESTS: &[Test] = &[
+/// Tests that share one guest and leave it as they found it.
+const DEVICE_TESTS: &[(&str, DeviceTest)] = &[
     (
         "data_comes_back_unchanged_whatever_its_size",
         data_comes_back,
@@ -27,6 +30,10 @@ const TESTS: &[Test] = &[
     ("end_of_data_arrives_in_both_directions", end_of_data),
     ("shared_files_read_back_and_cannot_be_written", shared_files),
     ("scratch_disk_can_be_written", scratch_disk),
+];
+
+/// Tests that end their VM, each in its way.
+const END_TESTS: &[(&str, EndTest)] = &[
     ("nothing_is_left_after_a_stop", nothing_is_left),
     ("kernel_panic_is_told_with_its_console", kernel_panic),
     ("guest_that_reboots_is_gone", guest_reboots),
@@ -65,25 +72,27 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let mut failed = 0;
-    for (name, test) in TESTS {
-        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
-            continue;
+    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter.as_str()));
+    let mut passed = true;
+    if DEVICE_TESTS.iter().any(|(name, _)| wanted(name)) {
+        let (mut vm, mut guest) = image.boot();
+        for (name, test) in DEVICE_TESTS.iter().filter(|(name, _)| wanted(name)) {
+            passed &= run(name, || test(&image, &mut vm, &mut guest));
         }
-        let start = Instant::now();
-        let outcome = std::panic::catch_unwind(|| test(&image));
-        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
-        println!(
-            "test {name} ... {word} ({:.2} s)",
-            start.elapsed().as_secs_f32()
-        );
-        failed += u32::from(outcome.is_err());
     }
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    for (name, test) in END_TESTS.iter().filter(|(name, _)| wanted(name)) {
+        passed &= run(name, || test(&image));
     }
+    ExitCode::from(u8::from(!passed))
+}
+
+fn run(name: &str, test: impl FnOnce()) -> bool {
+    let start = Instant::now();
+    let passed = std::panic::catch_unwind(AssertUnwindSafe(test)).is_ok();
+    let word = if passed { "ok" } else { "FAILED" };
+    let took = start.elapsed().as_secs_f32();
+    println!("test {name} ... {word} ({took:.2} s)");
+    passed
 }
 
 fn pattern(len: usize) -> Vec<u8> {
@@ -92,8 +101,7 @@ fn pattern(len: usize) -> Vec<u8> {
         .collect()
 }
 
-fn data_comes_back(image: &TestImage) {
-    let (_vm, mut guest) = image.boot();
+fn data_comes_back(_image: &TestImage, _vm: &mut Vm, guest: &mut Guest) {
     for len in [1, 100, 4095, 4096, 65_536, 65_537, 200_000] {
         let data = pattern(len);
         assert!(guest.echo(&data) == data, "{len} bytes");
@@ -104,8 +112,7 @@ fn data_comes_back(image: &TestImage) {
     assert_eq!(guest.line(), format!("got {total}"));
 }
 
-fn large_writes(image: &TestImage) {
-    let (_vm, mut guest) = image.boot();
+fn large_writes(_image: &TestImage, _vm: &mut Vm, guest: &mut Guest) {
     for write in [
         1,
         27_000,
@@ -121,8 +128,7 @@ fn large_writes(image: &TestImage) {
     }
 }
 
-fn slow_reader(image: &TestImage) {
-    let (mut vm, mut guest) = image.boot();
+fn slow_reader(_image: &TestImage, vm: &mut Vm, guest: &mut Guest) {
     let total = 16 << 20;
     guest.say(&format!("send {total} 65536"));
     // While one stream is stuck another one works.
@@ -137,8 +143,7 @@ fn slow_reader(image: &TestImage) {
     other.check_sent(total, 65_536);
 }
 
-fn several_streams(image: &TestImage) {
-    let (mut vm, mut guest) = image.boot();
+fn several_streams(_image: &TestImage, vm: &mut Vm, guest: &mut Guest) {
     let count = 8;
     for number in 0..count {
         guest.say(&format!("dial {number}"));
@@ -164,8 +169,7 @@ fn several_streams(image: &TestImage) {
     assert_eq!(guest.echo(b"alone again"), b"alone again");
 }
 
-fn end_of_data(image: &TestImage) {
-    let (mut vm, mut guest) = image.boot();
+fn end_of_data(_image: &TestImage, vm: &mut Vm, guest: &mut Guest) {
     guest.say("dial closes");
     let mut closes = Guest::new(vm.accept(BOOT_TIMEOUT).unwrap());
     assert_eq!(closes.line(), "stream closes");
@@ -186,8 +190,7 @@ fn end_of_data(image: &TestImage) {
     assert_eq!(guest.echo(b"not ended"), b"not ended");
 }
 
-fn shared_files(image: &TestImage) {
-    let (mut vm, mut guest) = image.boot();
+fn shared_files(image: &TestImage, vm: &mut Vm, guest: &mut Guest) {
     let path = image.path().join("shared-data");
     let data = pattern(5_000_001);
     std::fs::write(&path, &data).unwrap();
@@ -220,8 +223,7 @@ fn shared_files(image: &TestImage) {
     assert!(matches!(error, VmError::Share { name, .. } if name == "c.tar"));
 }
 
-fn scratch_disk(image: &TestImage) {
-    let (_vm, mut guest) = image.boot();
+fn scratch_disk(_image: &TestImage, _vm: &mut Vm, guest: &mut Guest) {
     assert_eq!(guest.ask("scratch 20000000"), "wrote 20000000");
 }
 

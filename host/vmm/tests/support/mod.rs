@@ -214,7 +214,8 @@ fn make_scratch(path: &Path) -> Result<(), String> {
 /// An initramfs (cpio, "newc") with /init and /dev/console.
 pub fn cpio(init: &[u8]) -> Vec<u8> {
     let mut archive = Vec::new();
-    let entries: [(&str, u32, (u32, u32), &[u8]); 5] = [
+    type Entry<'a> = (&'a str, u32, (u32, u32), &'a [u8]);
+    let entries: [Entry<'_>; 5] = [
         ("dev", 0o040_755, (0, 0), b""),
         ("dev/console", 0o020_600, (5, 1), b""),
         ("proc", 0o040_755, (0, 0), b""),
