@@ -4,7 +4,7 @@
 //! fetched again, so they are the first to go when room is needed.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
 use kiln_oci::{DiffId, Digest, Hasher};
 use kiln_platform::durable::sync_dir;
@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::database::{Column, now};
 use crate::error::{Error, IoContext, Result};
 use crate::lease::Lease;
-use crate::store::Store;
+use crate::store::{Store, TempFile};
 
 const COPY_BUFFER_LEN: usize = 256 * 1024;
 
@@ -28,24 +28,7 @@ impl Store {
         let _lease = Lease::shared(self)?;
         let mut staged = self.tmp_file()?;
         let path = staged.path().to_owned();
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; COPY_BUFFER_LEN];
-        let mut size = 0u64;
-        loop {
-            let read = match content.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::Incoming(error)),
-            };
-            size += read as u64;
-            if size > limit {
-                return Err(Error::LayerTooLarge { limit });
-            }
-            hasher.update(&buffer[..read]);
-            staged.file.write_all(&buffer[..read]).at("write", &path)?;
-        }
-        let found = hasher.finish();
+        let (found, size) = copy_hashed(&mut content, &mut staged, limit)?;
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(Error::DigestMismatch { expected, found });
         }
@@ -70,7 +53,7 @@ impl Store {
                 let size = file.metadata().at("inspect", &path)?.len();
                 Ok((file, size))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(Error::MissingBlob { digest: *digest })
             }
             Err(error) => Err(Error::io("open", &path, error)),
@@ -102,5 +85,27 @@ impl Store {
             params![Column::from(diff_id), algorithm, Column(*blob)],
         )?;
         Ok(())
+    }
+}
+
+/// Copies all of `content`; gives its digest and length.
+fn copy_hashed(content: &mut impl Read, to: &mut TempFile, limit: u64) -> Result<(Digest, u64)> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; COPY_BUFFER_LEN];
+    let mut size = 0u64;
+    loop {
+        let read = match content.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finish(), size)),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::Incoming(error)),
+        };
+        size += read as u64;
+        if size > limit {
+            return Err(Error::BlobTooLarge { limit });
+        }
+        hasher.update(&buffer[..read]);
+        let written = to.file.write_all(&buffer[..read]);
+        written.at("write", to.path())?;
     }
 }

@@ -5,12 +5,12 @@
 //! after its files are durable, so losing the newest rows in a power cut loses no more than work.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_oci::{DiffId, Digest};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::{Error, Result};
 
@@ -106,7 +106,7 @@ fn version(connection: &Connection) -> Result<u32> {
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    switch_to_wal(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
     let done = version(&transaction)? as usize;
@@ -115,6 +115,27 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
     Ok(transaction.commit()?)
+}
+
+/// SQLite does not wait for others when it changes the mode: with several processes creating the store at
+/// once, that is done here.
+fn switch_to_wal(connection: &Connection) -> Result<()> {
+    let end = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Now, as the database writes times.
@@ -182,16 +203,16 @@ mod tests {
 
     #[test]
     fn many_processes_may_create_the_store_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("db");
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| open(&path).unwrap());
-            }
-        });
-        assert_eq!(
-            version(&open(&path).unwrap()).unwrap(),
-            MIGRATIONS.len() as u32
-        );
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("db");
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| open(&path).unwrap());
+                }
+            });
+            let version = version(&open(&path).unwrap()).unwrap();
+            assert_eq!(version, MIGRATIONS.len() as u32);
+        }
     }
 }

@@ -76,6 +76,12 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A blob holds more bytes than allowed.
+    #[error("blob is larger than the {limit} bytes allowed")]
+    BlobTooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// Content does not have the digest it should have.
     #[error("content has digest {found}, expected {expected}")]
     DigestMismatch {

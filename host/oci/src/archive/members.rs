@@ -146,48 +146,55 @@ impl Scan<'_> {
             let size = header.size().filter(|_| header.has_good_checksum());
             let size = size.ok_or(ArchiveError::NotATar { offset: start })?;
             if matches!(header.kind(), b'x' | b'L' | b'K' | b'g') {
-                let extension = self.extension(size)?;
-                match header.kind() {
-                    b'x' => overrides.read_pax(&extension),
-                    b'L' => overrides.path = Some(trimmed(extension)),
-                    b'K' => overrides.link = Some(trimmed(extension)),
-                    _ => {}
-                }
+                self.read_extension(&header, size, &mut overrides)?;
                 continue;
             }
-            let Overrides {
-                path,
-                link,
-                size: pax_size,
-            } = std::mem::take(&mut overrides);
-            let name = String::from_utf8_lossy(&path.unwrap_or_else(|| header.name())).into_owned();
-            let link =
-                String::from_utf8_lossy(&link.unwrap_or_else(|| header.link_name())).into_owned();
-            let kind = header.kind();
-            let has_content = matches!(kind, 0 | b'0' | b'7');
-            let size = if has_content {
-                pax_size.unwrap_or(size)
-            } else {
-                0
-            };
-            let range = self.skip(&name, size)?;
-            match kind {
-                _ if has_content => return Ok(Some((normalised("", &name), Member::File(range)))),
-                b'1' => {
-                    return Ok(Some((
-                        normalised("", &name),
-                        Member::Link(normalised("", &link)),
-                    )));
-                }
-                b'2' => {
-                    return Ok(Some((
-                        normalised("", &name),
-                        Member::Link(beside(&name, &link)),
-                    )));
-                }
-                _ => {}
+            let found = self.member(&header, size, std::mem::take(&mut overrides))?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
+    }
+
+    /// What a header stands for; none for folders and the like.
+    fn member(
+        &mut self,
+        header: &Header<'_>,
+        size: u64,
+        overrides: Overrides,
+    ) -> Result<Option<(String, Member)>, ArchiveError> {
+        let name = overrides.path.unwrap_or_else(|| header.name());
+        let name = String::from_utf8_lossy(&name);
+        let link = overrides.link.unwrap_or_else(|| header.link_name());
+        let link = String::from_utf8_lossy(&link);
+        let member = match header.kind() {
+            0 | b'0' | b'7' => {
+                let size = overrides.size.unwrap_or(size);
+                Member::File(self.skip(&name, size)?)
+            }
+            b'1' => Member::Link(normalised("", &link)),
+            b'2' => Member::Link(beside(&name, &link)),
+            _ => return Ok(None),
+        };
+        Ok(Some((normalised("", &name), member)))
+    }
+
+    /// Takes what a header in front of another says about it.
+    fn read_extension(
+        &mut self,
+        header: &Header<'_>,
+        size: u64,
+        overrides: &mut Overrides,
+    ) -> Result<(), ArchiveError> {
+        let content = self.extension(size)?;
+        match header.kind() {
+            b'x' => overrides.read_pax(&content),
+            b'L' => overrides.path = Some(trimmed(content)),
+            b'K' => overrides.link = Some(trimmed(content)),
+            // Global headers hold comments; nothing here needs them.
+            _ => {}
+        }
+        Ok(())
     }
 
     fn next_block(&mut self) -> Result<Option<[u8; 512]>, ArchiveError> {
