@@ -55,6 +55,8 @@ pub fn debian_rootfs() -> PathBuf {
             .args(["--variant=minbase", "bookworm"])
             .arg(&root));
         let _ = std::fs::remove_dir_all(root.join("var/cache/apt/archives"));
+        // Some builders leave one behind where there is none.
+        std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").expect("hosts");
         pack(&root, tar);
     })
 }

@@ -29,7 +29,7 @@ fn buildah(work: &Path) -> Command {
         .arg(work.join("storage"))
         .arg("--runroot")
         .arg(work.join("run"))
-        .args(["--storage-driver", "vfs"]);
+        .args(["--storage-driver", "overlay"]);
     command
 }
 

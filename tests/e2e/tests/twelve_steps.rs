@@ -129,7 +129,7 @@ fn accepted_by_skopeo_and_podman(env: &TestEnvironment, oci: &Path, docker: &Pat
                 .arg(root.join("root"))
                 .arg("--runroot")
                 .arg(root.join("run"))
-                .args(["--storage-driver", "vfs"]);
+                .args(["--storage-driver", "overlay"]);
             command
         };
         run(podman().arg("load").arg("-i").arg(path));
