@@ -16,8 +16,8 @@ use crate::lease::Lease;
 use crate::removal::remove_tree;
 use crate::store::Store;
 
-/// Logs older than this go with every prune.
-const LOG_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Logs and stat indexes that were not written for so long go with every prune.
+const STALE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What to remove.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct PruneOptions {
     pub named_images: bool,
     /// Cache records that were not used for so long; zero means all of them.
     pub cache_unused_for: Option<Duration>,
-    /// Remembered compressed layers, all of them.
+    /// All that is merely remembered: compressed layers, and what other parts keep in the cache folder.
     pub blobs: bool,
     /// Evict until the store takes no more than so many bytes.
     pub cap: Option<u64>,
@@ -87,7 +87,10 @@ impl Store {
         }
         self.remove_blobs(options.blobs, &mut pruned)?;
         self.sweep_up(&exclusive, &mut pruned)?;
-        pruned.bytes += self.remove_old_logs()?;
+        pruned.bytes += self.remove_stale_files()?;
+        if options.blobs {
+            pruned.bytes += remove_tree(&self.layout().cache())?;
+        }
         if let Some(cap) = options.cap {
             self.evict(cap, &exclusive, &mut pruned)?;
         }
@@ -147,17 +150,18 @@ impl Store {
         Ok(())
     }
 
-    fn remove_old_logs(&self) -> Result<u64> {
-        let folder = self.layout().logs();
+    fn remove_stale_files(&self) -> Result<u64> {
         let mut bytes = 0;
-        for entry in fs::read_dir(&folder).at("list", &folder)? {
-            let entry = entry.at("list", &folder)?;
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let age = modified
-                .ok()
-                .and_then(|time| SystemTime::now().duration_since(time).ok());
-            if age.is_some_and(|age| age > LOG_AGE) {
-                bytes += remove_tree(&entry.path())?;
+        for folder in [self.layout().logs(), self.layout().context()] {
+            for entry in fs::read_dir(&folder).at("list", &folder)? {
+                let entry = entry.at("list", &folder)?;
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                let age = modified
+                    .ok()
+                    .and_then(|time| SystemTime::now().duration_since(time).ok());
+                if age.is_some_and(|age| age > STALE_AGE) {
+                    bytes += remove_tree(&entry.path())?;
+                }
             }
         }
         Ok(bytes)

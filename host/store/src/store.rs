@@ -103,8 +103,8 @@ impl Store {
         self.layout().logs().join(format!("{name}.log"))
     }
 
-    /// A folder for what other parts of the program remember and can make again. The whole of it is removed
-    /// by a prune of everything.
+    /// A folder for what other parts of the program remember and can make again. It may vanish whenever no
+    /// lease is held.
     pub fn cache_dir(&self) -> Result<PathBuf> {
         let path = self.layout().cache();
         fs::create_dir_all(&path).at("create", &path)?;

@@ -295,6 +295,35 @@ fn blobs_are_kept_checked_and_pruned() {
 }
 
 #[test]
+fn prune_removes_stale_logs_and_on_demand_what_is_remembered() {
+    let test = TestStore::new();
+    let (old, new) = (test.store.log_file("old"), test.store.log_file("new"));
+    let index = test.store.stat_index_path(std::path::Path::new("/project"));
+    for path in [&old, &new, &index] {
+        std::fs::write(path, b"x").unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+    for path in [&old, &index] {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let remembered = test.store.cache_dir().unwrap().join("template");
+    std::fs::write(&remembered, b"x").unwrap();
+    test.store.prune(&PruneOptions::default()).unwrap();
+    assert_eq!(
+        [&old, &new, &index, &remembered].map(|path| path.exists()),
+        [false, true, false, true]
+    );
+    let options = PruneOptions {
+        blobs: true,
+        ..PruneOptions::default()
+    };
+    test.store.prune(&options).unwrap();
+    assert!(!remembered.exists());
+    assert!(test.store.cache_dir().unwrap().is_dir());
+}
+
+#[test]
 fn temporary_files_vanish_with_their_value_and_store() {
     let test = TestStore::new();
     let store = test.reopened();
