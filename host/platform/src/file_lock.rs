@@ -45,6 +45,27 @@ impl FileLock {
     }
 }
 
+impl FileLock {
+    /// Takes a shared lock on a file that is there, or gives none if someone excludes it.
+    ///
+    /// Unlike the others this never makes the file: whoever looks for the locks of the dead must not bring
+    /// back a file that its owner, or another such search, has just removed.
+    pub fn try_shared_existing(path: &Path) -> io::Result<Option<FileLock>> {
+        let file = open_existing(path)?;
+        taken(file.try_lock_shared()).map(|taken| taken.then_some(FileLock { _file: file }))
+    }
+
+    /// Takes an exclusive lock on a file that is there, or gives none if anyone holds it.
+    pub fn try_exclusive_existing(path: &Path) -> io::Result<Option<FileLock>> {
+        let file = open_existing(path)?;
+        taken(file.try_lock()).map(|taken| taken.then_some(FileLock { _file: file }))
+    }
+}
+
+fn open_existing(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
 /// Opens for writing too: some network file systems grant exclusive locks on writable files only.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
@@ -66,6 +87,20 @@ fn taken(result: Result<(), TryLockError>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn searching_for_a_lock_does_not_make_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(FileLock::try_exclusive_existing(&path).is_err());
+        assert!(FileLock::try_shared_existing(&path).is_err());
+        assert!(!path.exists());
+        let held = FileLock::exclusive(&path).unwrap();
+        assert!(FileLock::try_exclusive_existing(&path).unwrap().is_none());
+        assert!(FileLock::try_shared_existing(&path).unwrap().is_none());
+        drop(held);
+        assert!(FileLock::try_exclusive_existing(&path).unwrap().is_some());
+    }
 
     #[test]
     fn exclusive_lock_excludes_and_shared_locks_do_not() {

@@ -104,7 +104,8 @@ impl RunFolder {
             let id = unique_id();
             let run = layout.run();
             let lease = run.join(format!("{id}.lease"));
-            // A sweeper may lock the lease between its creation and our lock, or even remove it.
+            // A sweeper may lock the lease between its creation and our lock, and even remove it. Nobody
+            // else makes a file of this name: if it is there, it is ours, and locked.
             let Some(lock) = FileLock::try_exclusive(&lease).at("lock", &lease)? else {
                 continue;
             };
@@ -153,7 +154,7 @@ fn remove_run(folder: &Path, owner: &Path, lease: &Path) {
 /// Removes what dead processes left in `run/`. Costs one directory listing when there is nothing.
 pub(crate) fn sweep(layout: &Layout) {
     for lease in leases(layout) {
-        if let Ok(Some(lock)) = FileLock::try_exclusive(&lease) {
+        if let Ok(Some(lock)) = FileLock::try_exclusive_existing(&lease) {
             remove_run(
                 &lease.with_extension(""),
                 &lease.with_extension("owner"),
@@ -171,7 +172,7 @@ fn holders(store: &Store) -> Vec<Holder> {
         .into_iter()
         .filter(|lease| own.as_ref().is_none_or(|own| own.lease != *lease));
     others
-        .filter(|lease| matches!(FileLock::try_shared(lease), Ok(None)))
+        .filter(|lease| matches!(FileLock::try_shared_existing(lease), Ok(None)))
         .filter_map(|lease| read_owner(&lease.with_extension("owner")))
         .collect()
 }

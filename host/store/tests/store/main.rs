@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod build_cache;
-mod crash;
 mod images;
 mod incoming;
 mod layers;

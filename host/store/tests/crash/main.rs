@@ -1,13 +1,24 @@
 //! Processes that die: this test binary is started again as a child and killed.
+//!
+//! A process of its own, one test at a time: for a moment a child that is being started holds copies of its
+//! parent's locks, which would make tests wait for each other.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+#[path = "../store/support.rs"]
+#[expect(dead_code, reason = "shared with the other tests of the store")]
+mod support;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_store::{PruneOptions, Repair, Store};
 
-use crate::support::{TestStore, add_layer, file, staged};
+use support::{TestStore, add_layer, file, staged};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Set for the child; names the store.
 const STORE: &str = "KILN_TEST_CRASHING_STORE";
@@ -16,7 +27,7 @@ const ROLE: &str = "KILN_TEST_CRASHING_ROLE";
 
 fn child(root: &Path, role: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_process", "--nocapture"])
+        .args(["--exact", "child_process", "--nocapture"])
         .env(STORE, root)
         .env(ROLE, role)
         .stdout(Stdio::piped())
@@ -71,6 +82,7 @@ fn kill(mut child: Child) {
 
 #[test]
 fn process_killed_while_committing_leaves_a_sound_store() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let test = TestStore::new();
     for round in 0..12u64 {
         let mut first = child(test.root(), "0");
@@ -95,6 +107,7 @@ fn process_killed_while_committing_leaves_a_sound_store() {
 
 #[test]
 fn leftovers_and_locks_of_a_killed_process_go_when_the_store_is_opened() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let test = TestStore::new();
     let mut process = child(test.root(), "stage");
     wait_until_ready(&mut process);
@@ -128,7 +141,7 @@ fn fill_the_disk(store: &Store) {
         "{error:?}"
     );
     assert!(staged(store.root()).is_empty());
-    let tar = crate::support::tar(&[("big", &content)]);
+    let tar = support::tar(&[("big", &content)]);
     let limits = kiln_store::IngestLimits::default();
     let error = store.ingest_layer(&tar[..], None, limits).unwrap_err();
     assert!(
@@ -146,8 +159,10 @@ fn fill_the_disk(store: &Store) {
 
 #[test]
 fn full_disk_is_a_typed_error_and_leaves_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=6m none \"$1\" && exec \"$2\" --exact crash::child_process --nocapture";
+    let script =
+        "mount -t tmpfs -o size=6m none \"$1\" && exec \"$2\" --exact child_process --nocapture";
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
         .args([dir.path(), &std::env::current_exe().unwrap()])
