@@ -1,4 +1,4 @@
-//! COPY of many files: at first, again, and with one of them changed.
+//! A context of many files: copied at first, again, and with one of them changed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,72 +9,71 @@ use crate::buildah::{Buildah, STORAGE_DRIVERS};
 use crate::context;
 use crate::samples::{Row, time};
 
+/// Names of the three rows.
+const COPY: &str = "COPY 20,000 files, 200 MB, into scratch";
+const AGAIN: &str = "the same again: nothing to do";
+const CHANGED: &str = "one file of them changed";
+
 const ROUNDS: usize = 5;
 
 /// Rounds of other builders, which take longer.
 const PEER_ROUNDS: usize = 2;
 
-/// Into an empty store.
-pub fn copy(name: &str) -> Vec<Row> {
-    let context = large_context();
+/// Samples of the three rows.
+type Samples = [Vec<Duration>; 3];
+
+/// All three, by each builder on the same context.
+pub fn copy(_: &str) -> Vec<Row> {
+    let context = tempfile::tempdir().expect("temporary folder");
     let root = context.path();
-    let kiln = |_| build(&TestEnvironment::new(), root);
-    let mut rows = vec![Row::new(name, "kiln", (0..ROUNDS).map(kiln).collect())];
-    rows.extend(with_buildah(name, |driver| {
-        (0..PEER_ROUNDS)
-            .map(|_| Buildah::new(driver)?.build(root))
-            .collect()
-    }));
-    rows
+    context::write(root).expect("context");
+    let mut columns = vec![("kiln", Ok(kiln(root)))];
+    for (driver, title) in STORAGE_DRIVERS {
+        columns.push((title, buildah(driver, root)));
+    }
+    let rows = |(index, name): (usize, &str)| -> Vec<Row> {
+        let row = |(builder, samples): &(&'static str, Result<Samples, String>)| match samples {
+            Ok(samples) => Row::new(name, builder, samples[index].clone()),
+            Err(why) => Row::absent(name, builder, why),
+        };
+        columns.iter().map(row).collect()
+    };
+    [COPY, AGAIN, CHANGED]
+        .into_iter()
+        .enumerate()
+        .flat_map(rows)
+        .collect()
 }
 
-/// The same context again.
-pub fn unchanged(name: &str) -> Vec<Row> {
-    let context = large_context();
-    let root = context.path();
+fn kiln(root: &Path) -> Samples {
+    let copy = (0..ROUNDS)
+        .map(|_| build(&TestEnvironment::new(), root))
+        .collect();
     let env = TestEnvironment::new();
     build(&env, root);
-    let mut rows = vec![Row::new(
-        name,
-        "kiln",
-        (0..2 * ROUNDS).map(|_| build(&env, root)).collect(),
-    )];
-    rows.extend(with_buildah(name, |driver| {
-        let buildah = Buildah::new(driver)?;
-        buildah.build(root)?;
-        (0..PEER_ROUNDS).map(|_| buildah.build(root)).collect()
-    }));
-    rows
-}
-
-/// With one file changed.
-pub fn changed(name: &str) -> Vec<Row> {
-    let context = large_context();
-    let root = context.path();
-    let env = TestEnvironment::new();
-    build(&env, root);
-    let change = |round| context::change(root, round).expect("file is writable");
-    let kiln = |round| {
-        change(round);
+    let again = (0..2 * ROUNDS).map(|_| build(&env, root)).collect();
+    let changed = |round| {
+        context::change(root, round).expect("file is writable");
         build(&env, root)
     };
-    let mut rows = vec![Row::new(name, "kiln", (0..ROUNDS).map(kiln).collect())];
-    rows.extend(with_buildah(name, |driver| {
-        let buildah = Buildah::new(driver)?;
-        buildah.build(root)?;
-        let again = |round| {
-            change(100 + round);
-            buildah.build(root)
-        };
-        (0..PEER_ROUNDS).map(again).collect()
-    }));
-    rows
+    [copy, again, (0..ROUNDS).map(changed).collect()]
 }
 
-fn large_context() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("temporary folder");
-    context::write(folder.path()).expect("context");
-    folder
+fn buildah(driver: &'static str, root: &Path) -> Result<Samples, String> {
+    let buildah = Buildah::new(driver)?;
+    let copy = vec![buildah.build(root)?];
+    let again = (0..PEER_ROUNDS)
+        .map(|_| buildah.build(root))
+        .collect::<Result<_, _>>()?;
+    let changed = |round| {
+        context::change(root, ROUNDS + round).map_err(|error| error.to_string())?;
+        buildah.build(root)
+    };
+    Ok([
+        copy,
+        again,
+        (0..PEER_ROUNDS).map(changed).collect::<Result<_, _>>()?,
+    ])
 }
 
 fn build(env: &TestEnvironment, context: &Path) -> Duration {
@@ -82,17 +81,4 @@ fn build(env: &TestEnvironment, context: &Path) -> Duration {
     time(|| {
         let _ = env.kiln(&["build", "-q", "-t", "bench", context]).success();
     })
-}
-
-fn with_buildah(
-    name: &str,
-    measure: impl Fn(&'static str) -> Result<Vec<Duration>, String>,
-) -> Vec<Row> {
-    STORAGE_DRIVERS
-        .iter()
-        .map(|(driver, title)| match measure(driver) {
-            Ok(samples) => Row::new(name, title, samples),
-            Err(why) => Row::absent(name, title, &why),
-        })
-        .collect()
 }
