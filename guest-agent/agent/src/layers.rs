@@ -21,6 +21,10 @@ use crate::settings::{Settings, Share};
 /// Longest name of a layer: a digest and its algorithm fit.
 const MAX_NAME: usize = 100;
 
+/// Bytes read ahead in the share, in KiB. Cold reads of 20,000 small files and a large one in a layer took 5.0 s with the
+/// kernel's 128, 2.1 s with 1024 and 3.0 s with 4096, under emulation.
+const READ_AHEAD_KIB: u32 = 1024;
+
 #[derive(Default)]
 struct Mounted {
     /// Where the share is; known once it was needed.
@@ -88,9 +92,23 @@ impl Layers {
                     | MountFlags::NOATIME;
                 mount(tag.as_str(), &place, "virtiofs", flags, None)
                     .or_fail(Stage::Storage, what)?;
+                read_further_ahead(&place);
                 Ok(place)
             }
         }
+    }
+}
+
+/// Lets the kernel read more of the share at once: every request is a trip to the host and back. A share that is read
+/// with the kernel's own setting is slower and nothing else, so failures are passed over.
+fn read_further_ahead(share: &Path) {
+    if let Ok(stat) = rustix::fs::stat(share) {
+        let (major, minor) = (
+            rustix::fs::major(stat.st_dev),
+            rustix::fs::minor(stat.st_dev),
+        );
+        let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+        let _ = std::fs::write(setting, READ_AHEAD_KIB.to_string());
     }
 }
 

@@ -4,6 +4,7 @@
 //! an earlier RUN of this VM left. Must not decide what is run; only `run` and `run_image` do.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use kiln_agent_client::{AgentClient, LayerPart, OutputStream as AgentOutput, RunOutcome, Terms};
@@ -12,6 +13,7 @@ use kiln_protocol::{LowerRef, RunId, RunSpec};
 use kiln_store::{LayerRecord, Store};
 use kiln_vmm::{GuestStream, Vm, VmConfig, VmImage};
 
+use crate::cancellable::{Cancellable, accept, stop_when_cancelled};
 use crate::error::Cause;
 use crate::event::OutputStream;
 use crate::request::{Cancel, VmSettings};
@@ -22,20 +24,11 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the guest may take to open the connection of a layer.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a wait looks whether the build was cancelled.
-const CANCEL_POLL: Duration = Duration::from_millis(50);
-
-/// How long a RUN that was asked to stop may take before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
 /// Largest tar of one RUN's changes. Beyond it a guest is broken or hostile: the scratch disk is no larger.
 const MAX_LAYER_BYTES: u64 = 64 << 30;
 
 /// Largest write of the guest: our vsock device takes packets in any number of descriptors.
 const WRITE_LIMIT: u32 = 256 << 10;
-
-const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
 
 /// The VM of a build, running or not.
 pub struct Session<'a> {
@@ -49,6 +42,8 @@ pub struct Session<'a> {
 struct Guest {
     vm: Vm,
     agent: AgentClient,
+    /// The agent's connection, to be cut when the agent does not do as it is told.
+    control: GuestStream,
     shared: HashSet<DiffId>,
     uppers: HashMap<DiffId, RunId>,
 }
@@ -78,12 +73,13 @@ impl<'a> Session<'a> {
             .map_err(kiln_vmm::VmError::from)?;
         let mut vm = Vm::start(&self.config(image)?)?;
         let control = accept(&mut vm, self.cancel, BOOT_TIMEOUT)?;
-        let writer = control.try_clone().map_err(Cause::GuestStream)?;
-        let agent = AgentClient::handshake(control, writer, terms(&vm)?)?;
+        let clone = || control.try_clone().map_err(Cause::GuestStream);
+        let agent = AgentClient::handshake(clone()?, clone()?, terms(&vm)?)?;
         let backend = vm.backend().name();
         self.guest = Some(Guest {
             vm,
             agent,
+            control,
             shared: HashSet::new(),
             uppers: HashMap::new(),
         });
@@ -117,21 +113,15 @@ impl<'a> Session<'a> {
     /// Makes the layers visible to the guest and says how it finds each. The VM must be running.
     pub fn lowers(&mut self, layers: &[DiffId]) -> Result<Vec<LowerRef>, Cause> {
         let store = self.store;
+        let layers = without_hidden(store, without_shadowed(layers))?;
         let guest = self.guest()?;
         let missing: Vec<LayerRecord> = layers
             .iter()
             .filter(|layer| !guest.uppers.contains_key(layer) && !guest.shared.contains(layer))
             .map(|layer| store.layer(*layer))
             .collect::<Result<_, _>>()?;
-        for layer in missing {
-            let name = share_name(layer.diff_id);
-            guest.vm.share_files(&[
-                (&format!("{name}.tar"), &layer.tar_path),
-                (&format!("{name}.erofs"), &layer.index_path),
-            ])?;
-            guest.shared.insert(layer.diff_id);
-        }
-        Ok(without_shadowed(layers)
+        guest.share(&missing)?;
+        Ok(layers
             .into_iter()
             .map(|layer| match guest.uppers.get(&layer) {
                 Some(run) => LowerRef::Upper { run: *run },
@@ -150,10 +140,10 @@ impl<'a> Session<'a> {
     ) -> Result<RunOutcome, Cause> {
         let cancel = self.cancel;
         let guest = self.guest()?;
-        let agent = &guest.agent;
+        let (agent, control) = (&guest.agent, &guest.control);
         let (done, finished) = std::sync::mpsc::channel::<()>();
         let outcome = std::thread::scope(|scope| {
-            scope.spawn(move || stop_when_cancelled(agent, spec.run, cancel, &finished));
+            scope.spawn(move || stop_when_cancelled(agent, control, spec.run, cancel, &finished));
             let outcome = agent.run(spec, &mut |stream, bytes| {
                 let stream = match stream {
                     AgentOutput::Stdout => OutputStream::Stdout,
@@ -193,6 +183,30 @@ impl<'a> Session<'a> {
 }
 
 impl Guest {
+    /// Adds layers to the share, all at the price of one wait.
+    fn share(&mut self, layers: &[LayerRecord]) -> Result<(), Cause> {
+        let names: Vec<[String; 2]> = layers
+            .iter()
+            .map(|layer| share_name(layer.diff_id))
+            .map(|name| [format!("{name}.tar"), format!("{name}.erofs")])
+            .collect();
+        let files: Vec<(&str, &Path)> = layers
+            .iter()
+            .zip(&names)
+            .flat_map(|(layer, [tar, index])| {
+                [
+                    (tar.as_str(), layer.tar_path.as_path()),
+                    (index, &layer.index_path),
+                ]
+            })
+            .collect();
+        if !files.is_empty() {
+            self.vm.share_files(&files)?;
+        }
+        self.shared.extend(layers.iter().map(|layer| layer.diff_id));
+        Ok(())
+    }
+
     fn receive(
         &mut self,
         run: RunId,
@@ -202,13 +216,17 @@ impl Guest {
         let vm = &mut self.vm;
         let mut refused = None;
         let stream = self.agent.commit(run, MAX_LAYER_BYTES, || {
-            accept(vm, cancel, COMMIT_TIMEOUT).map_err(|cause| {
-                refused = Some(cause);
-                std::io::ErrorKind::NotConnected.into()
-            })
+            match accept(vm, cancel, COMMIT_TIMEOUT) {
+                Ok(stream) => Cancellable::new(stream, cancel),
+                Err(cause) => {
+                    refused = Some(cause);
+                    Err(std::io::ErrorKind::NotConnected.into())
+                }
+            }
         });
         let mut stream = match (stream, refused) {
             (_, Some(cause)) => return Err(cause),
+            (Err(_), None) if cancel.is_cancelled() => return Err(Cause::Interrupted),
             (Err(error), None) => return Err(self.lost(error)),
             (Ok(stream), None) => stream,
         };
@@ -221,6 +239,7 @@ impl Guest {
                 Ok(LayerPart::Data(bytes)) => sink.write(bytes)?,
                 Ok(LayerPart::Zeros(count)) => sink.write_zeros(count)?,
                 Ok(LayerPart::End(_)) => return Ok(sink.finish(None)?),
+                Err(_) if cancel.is_cancelled() => return Err(Cause::Interrupted),
                 Err(error) => return Err(self.lost(error)),
             }
         }
@@ -253,6 +272,28 @@ fn without_shadowed(layers: &[DiffId]) -> Vec<DiffId> {
     kept
 }
 
+/// The layers from the last one on that hides all below it, which overlayfs does not do for a root directory.
+fn without_hidden(store: &Store, mut layers: Vec<DiffId>) -> Result<Vec<DiffId>, Cause> {
+    for start in (1..layers.len()).rev() {
+        let layer = layers[start];
+        let hides = store.read_index(layer)?.hides_lower_layers();
+        if hides.map_err(|source| damaged(store, layer, source))? {
+            return Ok(layers.split_off(start));
+        }
+    }
+    Ok(layers)
+}
+
+fn damaged(store: &Store, layer: DiffId, source: kiln_erofs::IndexError) -> Cause {
+    match store.layer(layer) {
+        Ok(record) => Cause::Store(kiln_store::Error::DamagedIndex {
+            path: record.index_path,
+            source,
+        }),
+        Err(error) => error.into(),
+    }
+}
+
 /// The name of a layer's pair of files in the share, without their endings.
 fn share_name(layer: DiffId) -> String {
     layer.0.hex()
@@ -268,55 +309,6 @@ fn terms(vm: &Vm) -> Result<Terms, Cause> {
         write_limit: WRITE_LIMIT,
         ..Terms::new(vm.token())
     })
-}
-
-/// Waits for the guest's next stream, looking for a cancelled build meanwhile.
-fn accept(vm: &mut Vm, cancel: &Cancel, timeout: Duration) -> Result<GuestStream, Cause> {
-    let end = Instant::now() + timeout;
-    loop {
-        if cancel.is_cancelled() {
-            return Err(Cause::Interrupted);
-        }
-        match vm.accept(CANCEL_POLL) {
-            Err(kiln_vmm::VmError::Timeout { .. }) if Instant::now() < end => {}
-            Err(kiln_vmm::VmError::Timeout { console, .. }) => {
-                return Err(kiln_vmm::VmError::Timeout {
-                    waited: timeout,
-                    console,
-                }
-                .into());
-            }
-            other => return Ok(other?),
-        }
-    }
-}
-
-/// Stops a run when the build is cancelled: asks first, kills later. Ends when `finished` closes.
-fn stop_when_cancelled(
-    agent: &AgentClient,
-    run: RunId,
-    cancel: &Cancel,
-    finished: &std::sync::mpsc::Receiver<()>,
-) {
-    let mut asked: Option<Instant> = None;
-    let mut killed = false;
-    while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = finished.recv_timeout(CANCEL_POLL) {
-        if !cancel.is_cancelled() {
-            continue;
-        }
-        // An agent that is gone has no run left to stop.
-        match asked {
-            None => {
-                let _ = agent.signal(run, SIGTERM);
-                asked = Some(Instant::now());
-            }
-            Some(since) if !killed && since.elapsed() > STOP_GRACE => {
-                let _ = agent.signal(run, SIGKILL);
-                killed = true;
-            }
-            Some(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]
