@@ -86,6 +86,12 @@ pub enum ArchiveError {
         /// The limit.
         limit: usize,
     },
+    /// More configs and manifests than are read.
+    #[error("archive names more than {limit} bytes of configs and manifests")]
+    TooManyDocuments {
+        /// The limit.
+        limit: u64,
+    },
     /// No image is for the platform wanted.
     #[error("archive has no image for {wanted}")]
     NoPlatform {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::error::ArchiveError;
@@ -12,6 +13,8 @@ use crate::archive::tar_headers::{BLOCK, Header, Overrides, padding};
 const MAX_MEMBERS: usize = 200_000;
 /// Longest JSON document read, manifests and configs alike. Registries stop at 4 MiB.
 pub(crate) const MAX_DOCUMENT_LEN: u64 = 8 << 20;
+/// Most bytes of documents read in all: a few members can be named by thousands of images.
+const MAX_DOCUMENTS_LEN: u64 = 256 << 20;
 /// Longest pax header or long name.
 const MAX_EXTENSION_LEN: u64 = 64 << 10;
 /// Links to links; old Docker archives have one level.
@@ -32,6 +35,8 @@ enum Member {
 /// All members of one archive.
 pub(crate) struct Members {
     file: Arc<Mutex<File>>,
+    /// Bytes of documents that may still be read.
+    documents_left: AtomicU64,
     by_name: HashMap<String, Member>,
 }
 
@@ -53,6 +58,7 @@ impl Members {
         }
         Ok(Members {
             file: Arc::new(Mutex::new(file)),
+            documents_left: AtomicU64::new(MAX_DOCUMENTS_LEN),
             by_name,
         })
     }
@@ -86,6 +92,12 @@ impl Members {
                 limit: MAX_DOCUMENT_LEN,
             });
         }
+        let take = |left: u64| left.checked_sub(range.size);
+        self.documents_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .map_err(|_| ArchiveError::TooManyDocuments {
+                limit: MAX_DOCUMENTS_LEN,
+            })?;
         let mut content = Vec::new();
         self.open(range).read_to_end(&mut content)?;
         Ok(content)
