@@ -156,6 +156,12 @@ pub enum CopyError {
         #[source]
         source: io::Error,
     },
+    /// The files that a source selects hold more than any sane image.
+    #[error("the selected files hold more than {limit} bytes")]
+    TooMuch {
+        /// The bound.
+        limit: u64,
+    },
     /// A file that should be small is not.
     #[error("`/{path}` has {size} bytes, more than the {limit} that are read of it")]
     TooLarge {

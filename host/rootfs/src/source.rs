@@ -17,6 +17,9 @@ use crate::view::{MergedView, ViewNode};
 /// The one extended attribute that a copy keeps, as BuildKit's layers do.
 pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
+/// Most bytes that one source may take from an image, holes included. A small layer can hold files of any length.
+const MAX_IMAGE_BYTES: u64 = 256 << 30;
+
 /// A tree of files to copy from.
 #[derive(Debug, Clone)]
 pub enum SourceTree {
@@ -102,10 +105,18 @@ impl SourceTree {
                 });
                 Ok(context.facts(&ids.collect::<Vec<_>>())?)
             }
-            SourceTree::Image(_) => files
-                .par_iter()
-                .map(|(node, stat)| self.read_facts(node, stat))
-                .collect(),
+            SourceTree::Image(_) => {
+                let sizes = files.iter().map(|(_, stat)| stat.size());
+                if sizes.fold(0, u64::saturating_add) > MAX_IMAGE_BYTES {
+                    return Err(CopyError::TooMuch {
+                        limit: MAX_IMAGE_BYTES,
+                    });
+                }
+                files
+                    .par_iter()
+                    .map(|(node, stat)| self.read_facts(node, stat))
+                    .collect()
+            }
         }
     }
 

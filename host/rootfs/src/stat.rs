@@ -37,6 +37,14 @@ impl Stat {
         }
     }
 
+    /// Length of a file's content, holes included; 0 for all else.
+    pub(crate) fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size } => size,
+            _ => 0,
+        }
+    }
+
     /// Whether it is a folder.
     pub fn is_dir(&self) -> bool {
         self.kind == Kind::Dir

@@ -184,6 +184,10 @@ impl Worker {
     fn run(mut self, pieces: &Receiver<Piece>) -> io::Result<FinishedTar> {
         for piece in pieces {
             match piece {
+                Piece::Data(bytes) if is_zero(&bytes) => {
+                    self.zeros(bytes.len() as u64)?;
+                    self.recycle.give(bytes);
+                }
                 Piece::Data(bytes) => {
                     self.hasher.update(&bytes);
                     self.file.write_all(&bytes)?;
@@ -213,6 +217,18 @@ impl Worker {
     }
 }
 
+/// Whether there are only zeros, as in a hole of a sparse file that was read.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (head, words, tail) = (
+        bytes.first(),
+        bytes.as_chunks::<16>().0,
+        bytes.as_chunks::<16>().1,
+    );
+    head == Some(&0)
+        && words.iter().all(|word| u128::from_ne_bytes(*word) == 0)
+        && tail.iter().all(|byte| *byte == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +252,21 @@ mod tests {
         assert_eq!(finished.size, expected.len() as u64);
         assert_eq!(finished.diff_id.0, Digest::of(&expected));
         assert!(std::fs::read(&path).unwrap() == expected);
+    }
+
+    #[test]
+    fn zeros_among_the_bytes_are_a_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tar");
+        let mut tar = TarFile::create(&path, BufferPool::default()).unwrap();
+        let mut expected = vec![0; 8 << 20];
+        *expected.last_mut().unwrap() = 1;
+        tar.write_all(&expected).unwrap();
+        let finished = tar.finish(&path).unwrap();
+        assert_eq!(finished.diff_id.0, Digest::of(&expected));
+        assert!(std::fs::read(&path).unwrap() == expected);
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert!(!cfg!(unix) || kiln_platform::disk_space::occupied(&metadata) <= 1 << 20);
     }
 
     #[test]
