@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::ChildStdout;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_platform::local_socket::LocalListener;
@@ -19,6 +19,9 @@ use crate::vm::GuestStream;
 
 /// Longest line that the helper may send.
 const MAX_EVENT_LEN: u64 = 64 << 10;
+
+/// Streams that may wait to be accepted. A guest that opens more loses them, not the engine its descriptors.
+const MAX_WAITING: usize = 32;
 
 /// What the listening threads tell the owner of the VM.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ pub(crate) fn listen(
     events: ChildStdout,
     console: PathBuf,
 ) -> io::Result<Receiver<Incoming>> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
     let (accept_link, accept_sender) = (Arc::clone(&link), sender.clone());
     std::thread::Builder::new()
         .name("vm-accept".to_owned())
@@ -86,10 +89,8 @@ pub(crate) fn listen(
                 if accept_link.closing.load(Ordering::Acquire) {
                     return;
                 }
-                if accept_sender
-                    .send(Incoming::Stream(GuestStream::new(stream)))
-                    .is_err()
-                {
+                let stream = Incoming::Stream(GuestStream::new(stream));
+                if let Err(TrySendError::Disconnected(_)) = accept_sender.try_send(stream) {
                     return;
                 }
             }

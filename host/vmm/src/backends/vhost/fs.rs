@@ -10,7 +10,7 @@ use virtio_queue::QueueT;
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
-use super::{Memory, common_features};
+use super::{Memory, broken_ring, common_features};
 
 /// High-priority queue (FORGET, INTERRUPT) and one request queue.
 const QUEUES: usize = 2;
@@ -38,8 +38,8 @@ impl Fs {
         }
     }
 
-    /// Answers what is queued; false once nothing is.
-    fn answer(&mut self, memory: &Memory, vring: &VringRwLock) -> io::Result<bool> {
+    /// Answers what is queued; tells whether anything was, and whether more has come since.
+    fn answer(&mut self, memory: &Memory, vring: &VringRwLock) -> io::Result<(bool, bool)> {
         let memory = memory.memory();
         let mut answered = false;
         loop {
@@ -77,7 +77,7 @@ impl Fs {
             .get_mut()
             .enable_notification()
             .map_err(io::Error::other)?;
-        Ok(answered || more)
+        Ok((answered, more))
     }
 }
 
@@ -119,7 +119,16 @@ impl VhostUserBackendMut for Fs {
         else {
             return Ok(());
         };
-        while self.answer(&memory, vring)? {}
-        Ok(())
+        let mut promised = false;
+        loop {
+            let (answered, more) = self.answer(&memory, vring)?;
+            if promised && !answered {
+                return Err(broken_ring());
+            }
+            if !answered && !more {
+                return Ok(());
+            }
+            promised = more;
+        }
     }
 }

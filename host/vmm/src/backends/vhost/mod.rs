@@ -7,6 +7,7 @@
 mod fs;
 mod vsock;
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +39,12 @@ fn common_features() -> u64 {
         | 1 << VIRTIO_RING_F_EVENT_IDX
         | 1 << VIRTIO_RING_F_INDIRECT_DESC
         | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+}
+
+/// The error that ends a device whose guest says that requests are queued where none can be taken: looking again
+/// would never end.
+fn broken_ring() -> io::Error {
+    io::ErrorKind::InvalidData.into()
 }
 
 /// Binds both devices' sockets in the current directory and serves them until the VMM hangs up.

@@ -23,7 +23,7 @@ use vmm_sys_util::epoll::EventSet;
 
 use self::mux::{GUEST_CID, MAX_CONNECTIONS, Mux, Streams};
 use self::packet::{HEADER_LEN, Header, MAX_PAYLOAD};
-use super::{Memory, common_features};
+use super::{Memory, broken_ring, common_features};
 use crate::vm::STREAM_SOCKET;
 
 /// Receive (to the guest), transmit (from the guest), event. VMMs serve the last one themselves.
@@ -51,6 +51,8 @@ pub(super) struct Vsock {
     mux: Mux<EngineStreams>,
     memory: Option<Memory>,
     buffer: Vec<u8>,
+    /// The guest's queue was seen to hold packets that were not taken yet.
+    promised: bool,
 }
 
 /// Streams to the socket that the engine listens on.
@@ -111,6 +113,7 @@ impl Vsock {
             mux: Mux::new(streams),
             memory: None,
             buffer: vec![0; HEADER_LEN + MAX_PAYLOAD],
+            promised: false,
         }
     }
 
@@ -160,8 +163,13 @@ impl Vsock {
             vring.signal_used_queue()?;
         }
         if taken == 0 && self.mux.accepts() {
-            return vring.enable_notification().map_err(io::Error::other);
+            if self.promised {
+                return Err(broken_ring());
+            }
+            self.promised = vring.enable_notification().map_err(io::Error::other)?;
+            return Ok(self.promised);
         }
+        self.promised &= taken == 0;
         Ok(taken > 0)
     }
 
