@@ -166,7 +166,7 @@ impl Failure {
             if let (Some(span), Some((name, bytes))) = (span, dockerfile) {
                 report.excerpt = Some(excerpt::render(name, bytes, span));
             }
-            report.hint = error.hint.or_else(|| hints::of_build(&error.cause));
+            report.hint = hints::of_build(&error.cause);
             report.add_evidence(error.cause);
         })
     }
@@ -360,9 +360,9 @@ mod tests {
                 log: Some(PathBuf::from("/data/logs/1.log")),
             },
             span: Some(7..15),
-            hint: Some("install cc".to_owned()),
         };
-        let failure = Failure::of_build(error, Some(("Dockerfile", b"FROM a\nRUN make\n")));
+        let dockerfile: (&str, &[u8]) = ("Dockerfile", b"FROM a\nRUN make\n");
+        let failure = Failure::of_build(error, Some(dockerfile)).hint("install cc");
         assert_eq!(failure.exit.code(), 1);
         insta::assert_snapshot!(failure.render(&Terminal::PLAIN), @r#"
         error: process "/bin/sh -c make" did not complete successfully: exit code: 2

@@ -1,7 +1,8 @@
 //! What the user may do about a failure that the libraries only name. Text only; decides nothing.
 
-use kiln_engine::Cause;
+use kiln_engine::{Cause, RunFailure};
 use kiln_plan::PlanErrorKind;
+use kiln_rootfs::CopyError;
 use kiln_store::Holder;
 use kiln_vmm::image::ImageError;
 use kiln_vmm::{BackendReport, VmError};
@@ -9,18 +10,37 @@ use kiln_vmm::{BackendReport, VmError};
 /// Where images come from as long as there is no registry client.
 const NO_PULL: &str = "this version cannot pull: bring it in with `kiln load` or `kiln import`";
 
-/// The hint for a failed build that has none of its own.
+/// The hint for a failed build.
 #[must_use]
 pub fn of_build(cause: &Cause) -> Option<String> {
-    match cause {
-        Cause::Vm(error) => of_vm(error),
-        Cause::Store(error) => of_store(error),
-        Cause::Plan(error) if matches!(error.kind, PlanErrorKind::ImageNotFound { .. }) => {
-            Some(NO_PULL.to_owned())
+    Some(match cause {
+        Cause::Parse(error) => return error.hint.clone(),
+        Cause::Plan(error) => return error.hint.clone().or_else(|| of_plan(&error.kind)),
+        Cause::Vm(error) => return of_vm(error),
+        Cause::Store(error) => return of_store(error),
+        Cause::Ignored { file, rule, .. } => {
+            format!("{file} line {} (`{}`) excludes it", rule.line, rule.text)
         }
-        Cause::ImageMissing { .. } => Some(NO_PULL.to_owned()),
-        _ => None,
-    }
+        Cause::Copy(CopyError::NotFound { .. }) => {
+            "paths are relative to the root of the context, or of the image that --from names"
+                .to_owned()
+        }
+        Cause::ImageMissing { .. } => NO_PULL.to_owned(),
+        Cause::SecretMissing { id } => format!("give it with --secret id={id},src=FILE"),
+        Cause::NoContext => "give a folder instead of `-`".to_owned(),
+        Cause::RunFailed {
+            outcome: RunFailure::NotStarted(failure),
+            ..
+        } if failure.exit_code() == 127 => {
+            "the image has no such program; RUN in shell form needs the image to have the shell"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn of_plan(kind: &PlanErrorKind) -> Option<String> {
+    matches!(kind, PlanErrorKind::ImageNotFound { .. }).then(|| NO_PULL.to_owned())
 }
 
 /// The hint for a VM that cannot be had.
@@ -31,7 +51,7 @@ fn of_vm(error: &VmError) -> Option<String> {
         VmError::Exited { .. } | VmError::Timeout { .. } => {
             Some("`kiln doctor` shows which back-ends work here; --vmm chooses another".to_owned())
         }
-        _ => None,
+        _ => Some("`kiln doctor` tells what this machine lacks".to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ use kiln_oci::{DiffId, Digest, ImageConfig, RootFs};
 use kiln_plan::{
     Base, BuildGraph, NamedContext as PlannedContext, PlanRequest, Stage, Step, StepKind,
 };
+use kiln_rootfs::CopyError;
 use kiln_store::{Lease, Store};
 
 use crate::error::{BuildError, Cause};
@@ -90,7 +91,6 @@ fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
     let source = Source::from_bytes(&request.dockerfile.name, &request.dockerfile.bytes);
     kiln_dockerfile::parse(&source).map_err(|error| BuildError {
         span: Some(range(error.span)),
-        hint: error.hint.clone(),
         cause: Cause::Parse(Box::new(error)),
     })
 }
@@ -117,7 +117,6 @@ fn plan(
     };
     kiln_plan::plan(dockerfile, &plan_request, images).map_err(|error| BuildError {
         span: error.span.map(range),
-        hint: error.hint.clone(),
         cause: Cause::Plan(Box::new(error)),
     })
 }
@@ -232,11 +231,21 @@ impl Builder<'_> {
     }
 
     fn failed(&self, cause: Cause, span: std::ops::Range<usize>) -> BuildError {
-        let hint = crate::hint::of(&cause, &self.sources);
+        let cause = match cause {
+            Cause::Copy(CopyError::NotFound {
+                path,
+                ignored_by: Some(rule),
+                ..
+            }) => Cause::Ignored {
+                path,
+                file: self.sources.ignore_name(),
+                rule,
+            },
+            cause => cause,
+        };
         BuildError {
             cause,
             span: Some(self.blame.map_or(span, range)),
-            hint,
         }
     }
 

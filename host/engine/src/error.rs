@@ -1,4 +1,5 @@
-//! How a build fails: what went wrong, where in the Dockerfile, whose matter it is, and what may help.
+//! How a build fails: what went wrong, where in the Dockerfile, and whose matter it is. What may help is for the
+//! command line to say.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -25,8 +26,6 @@ pub struct BuildError {
     pub cause: Cause,
     /// Bytes of the Dockerfile that are to blame.
     pub span: Option<Range<usize>>,
-    /// What the user may do about it.
-    pub hint: Option<String>,
 }
 
 /// The reasons for which a build can fail.
@@ -53,6 +52,16 @@ pub enum Cause {
     /// A COPY, ADD or WORKDIR cannot be done.
     #[error(transparent)]
     Copy(#[from] kiln_rootfs::CopyError),
+    /// A source is there, and a rule keeps it out of the build context.
+    #[error("`{path}` is not in the build context")]
+    Ignored {
+        /// The source as it was looked for, from the root.
+        path: String,
+        /// Name of the file with the rule.
+        file: String,
+        /// The rule.
+        rule: kiln_context::RuleRef,
+    },
     /// The context cannot be read.
     #[error(transparent)]
     Context(#[from] kiln_context::ContextError),
@@ -160,6 +169,7 @@ impl BuildError {
     pub fn kind(&self) -> FailureKind {
         match &self.cause {
             Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
+            Cause::Backend(_) => FailureKind::Usage,
             Cause::Interrupted => FailureKind::Interrupted,
             _ => FailureKind::Build,
         }
@@ -171,7 +181,6 @@ impl<T: Into<Cause>> From<T> for BuildError {
         Self {
             cause: cause.into(),
             span: None,
-            hint: None,
         }
     }
 }

@@ -7,12 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod cancellable;
 mod command;
 mod copy;
 mod error;
 mod event;
 mod fetch;
-mod hint;
 mod key;
 mod log;
 mod request;

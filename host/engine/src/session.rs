@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use kiln_agent_client::{AgentClient, LayerPart, OutputStream as AgentOutput, RunOutcome, Terms};
 use kiln_oci::DiffId;
