@@ -47,7 +47,7 @@ pub fn run(project: &Project) -> Result<(), Error> {
         _ => {}
     }
     copy(&project.kiln(), &root.join("bin"))?;
-    for file in ["manifest.json", "vmlinux", "initramfs.cpio", "scratch.ext4"] {
+    for file in vm_image::FILES {
         copy(
             &image.join(file),
             &root.join("share/kiln/vm-image").join(arch),

@@ -16,6 +16,7 @@ mod check;
 mod digest;
 mod dist;
 mod error;
+mod fuzz;
 mod hello;
 mod process;
 mod project;
@@ -39,6 +40,7 @@ usage: cargo xtask <task>
   setup [--tools]           install what building and testing need (apt); --tools also cargo-deny
   vm-image [--arch ARCH]    build the guest's kernel, initramfs and scratch disk into vm-image/out
   bench                     measure, beside other builders; writes target/bench
+  fuzz TARGET [SECONDS]     feed a parser of tests/fuzz/targets with what may break it
   dist                      release archive with checksums into target/dist
 ";
 
@@ -75,6 +77,8 @@ fn run(args: &[String]) -> Result<(), Error> {
         ["vm-image"] => vm_image::build(&project, std::env::consts::ARCH).map(drop),
         ["vm-image", "--arch", arch] => vm_image::build(&project, arch).map(drop),
         ["bench", rest @ ..] => bench::run(&project, rest),
+        ["fuzz", target] => fuzz::run(&project, target, None),
+        ["fuzz", target, seconds] => fuzz::run(&project, target, Some(seconds)),
         ["dist"] => dist::run(&project),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -16,6 +16,9 @@ const BUILD_VERSION: &[u8] = b"1";
 /// Name of the kernel in its kept folder.
 const KERNEL: &str = "vmlinux";
 
+/// Name of its configuration, beside it.
+pub const CONFIG: &str = "config";
+
 /// Returns the kernel, building it when none is kept for these inputs.
 pub fn build(
     project: &Project,
@@ -232,7 +235,7 @@ fn keep(builder: &Builder<'_>, kept: &Path) -> Result<(), Error> {
         run_logged("stripping the kernel", &mut strip, builder.log)?;
     }
     for (name, path) in [
-        ("config", builder.tree.join(".config")),
+        (CONFIG, builder.tree.join(".config")),
         ("build.log", builder.log.to_owned()),
     ] {
         std::fs::copy(&path, staged.join(name)).map_err(Error::file("copy", &path))?;

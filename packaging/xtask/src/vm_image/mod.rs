@@ -29,8 +29,13 @@ use recipe::Recipe;
 
 const MANIFEST: &str = "manifest.json";
 const KERNEL: &str = "vmlinux";
+/// What the kernel was configured with: for people, and for the licence's sake. `kiln` does not read it.
+const KERNEL_CONFIG: &str = "kernel.config";
 const INITRAMFS: &str = "initramfs.cpio";
 const SCRATCH: &str = "scratch.ext4";
+
+/// Every file of an image's folder, as a release carries them.
+pub const FILES: &[&str] = &[MANIFEST, KERNEL, KERNEL_CONFIG, INITRAMFS, SCRATCH];
 
 /// Builds what is not there yet and returns the image's folder.
 pub fn build(project: &Project, arch: &str) -> Result<PathBuf, Error> {
@@ -43,11 +48,8 @@ pub fn build(project: &Project, arch: &str) -> Result<PathBuf, Error> {
     let out = project.vm_image_out(arch);
     std::fs::create_dir_all(&out).map_err(Error::file("create", &out))?;
     let staged = Staged { out: &out };
-    staged.put(KERNEL, |path| {
-        std::fs::copy(&kernel, path)
-            .map(drop)
-            .map_err(Error::file("write", path))
-    })?;
+    staged.put_copy(KERNEL, &kernel)?;
+    staged.put_copy(KERNEL_CONFIG, &kernel.with_file_name(kernel::CONFIG))?;
     staged.put(INITRAMFS, |path| initramfs::write(&agent, path))?;
     staged.put(SCRATCH, |path| scratch::write(&recipe.scratch, path))?;
     let files = manifest::Files {
@@ -82,6 +84,14 @@ struct Staged<'a> {
 }
 
 impl Staged<'_> {
+    fn put_copy(&self, name: &str, from: &Path) -> Result<(), Error> {
+        self.put(name, |path| {
+            std::fs::copy(from, path)
+                .map(drop)
+                .map_err(Error::file("write", path))
+        })
+    }
+
     fn put(&self, name: &str, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
         let staged = self.out.join(format!("{name}.new"));
         match std::fs::remove_file(&staged) {
