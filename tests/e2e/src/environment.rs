@@ -68,6 +68,7 @@ pub fn project_dir() -> PathBuf {
 
 /// Whether all of these programs are installed; says which one is not, as the reason of a skip.
 #[must_use]
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
 pub fn skip_unless(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     for program in programs {
