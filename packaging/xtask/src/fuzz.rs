@@ -62,7 +62,7 @@ pub fn run(project: &Project, target: &str, seconds: Option<&str>) -> Result<(),
     fuzz.arg(format!("-max_total_time={seconds}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-timeout=10", "-max_len=8192", "-print_final_stats=1"])
+        .args(["-timeout=10", "-max_len=16384", "-print_final_stats=1"])
         .arg(&corpus)
         .arg(folder.join("seeds").join(target))
         .current_dir(&folder);
