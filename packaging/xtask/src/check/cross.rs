@@ -56,14 +56,7 @@ fn prepared(mut command: Command, project: &Project, target: &str, tools: &Path)
     let underscored = target.replace('-', "_");
     command
         .current_dir(&project.root)
-        .args([
-            "check",
-            "--quiet",
-            "--locked",
-            "--keep-going",
-            "--target",
-            target,
-        ])
+        .args(["check", "--locked", "--keep-going", "--target", target])
         .arg("--target-dir")
         .arg(project.target().join("cross/build"))
         .env("RUSTFLAGS", "-D warnings")

@@ -49,7 +49,6 @@ fn clippy(project: &Project) -> Result<(), Error> {
     let mut clippy = cargo();
     clippy.args([
         "clippy",
-        "--quiet",
         "--locked",
         "--workspace",
         "--all-targets",

@@ -17,7 +17,6 @@ pub fn build(project: &Project, architecture: &Architecture) -> Result<PathBuf, 
         .current_dir(&project.root)
         .args([
             "build",
-            "--quiet",
             "--locked",
             "--profile",
             "agent",
