@@ -44,16 +44,14 @@ impl StageState {
     }
 }
 
-/// Seconds since 1970 as RFC 3339. Times outside of what that can say are 1970.
+/// Seconds since 1970 as RFC 3339. Times before are 1970.
 pub fn format_time(seconds: i64) -> String {
-    let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let time = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(time).to_string()
+    kiln_oci::to_rfc3339(seconds.max(0))
 }
 
-/// Seconds since 1970 of an RFC 3339 time in UTC; 0 for anything else, since configs come from anywhere.
+/// Seconds since 1970 of an RFC 3339 time; 0 for anything else and for times before, since configs come from anywhere.
 fn parse_time(text: &str) -> i64 {
-    humantime::parse_rfc3339(text).map_or(0, seconds)
+    kiln_oci::parse_rfc3339(text).unwrap_or(0).max(0)
 }
 
 /// Now, in seconds since 1970.

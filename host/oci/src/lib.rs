@@ -15,6 +15,7 @@ mod name;
 mod parallel_gzip;
 mod platform;
 mod runtime_config;
+mod time;
 
 pub use compression::{Compression, decompress};
 pub use config::{ConfigError, History, ImageConfig, MAX_CONFIG_LEN, RootFs};
@@ -25,3 +26,4 @@ pub use name::{ImageName, NameError};
 pub use parallel_gzip::ParallelGzip;
 pub use platform::{Platform, PlatformError};
 pub use runtime_config::{ContainerConfig, Healthcheck};
+pub use time::{parse_rfc3339, to_rfc3339};
