@@ -40,7 +40,7 @@ pub fn run(project: &Project, target: &str, seconds: Option<&str>) -> Result<(),
     let build_folder = project.target().join("fuzz");
     let mut build = cargo();
     build
-        .args(["build", "--locked", "--release", "--bin", target])
+        .args(["build", "--release", "--bin", target])
         .args(["--target", &triple, "--target-dir"])
         .arg(&build_folder)
         .env("RUSTFLAGS", FLAGS)
