@@ -1,5 +1,7 @@
 //! Crashes, signals and full disks: a clear error, nothing left behind, a store that verifies.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
