@@ -14,7 +14,7 @@ const MAX_MEMBERS: usize = 200_000;
 /// Longest JSON document read, manifests and configs alike. Registries stop at 4 MiB.
 pub(crate) const MAX_DOCUMENT_LEN: u64 = 8 << 20;
 /// Most bytes of documents read in all: a few members can be named by thousands of images.
-const MAX_DOCUMENTS_LEN: u64 = 256 << 20;
+const MAX_DOCUMENTS_LEN: u64 = 64 << 20;
 /// Longest pax header or long name.
 const MAX_EXTENSION_LEN: u64 = 64 << 10;
 /// Links to links; old Docker archives have one level.

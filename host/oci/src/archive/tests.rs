@@ -386,3 +386,21 @@ fn what_other_tools_write_reads() {
         );
     }
 }
+
+#[test]
+fn one_document_named_by_many_images_is_not_read_for_all() {
+    let mut config = config(&[]);
+    config.resize(crate::MAX_CONFIG_LEN, b' ');
+    let entry = r#"{"Config":"c","RepoTags":null,"Layers":null}"#;
+    let manifest = format!("[{}]", [entry; 17].join(","));
+    let mut tar = Vec::new();
+    for (name, content) in [("c", config), ("manifest.json", manifest.into_bytes())] {
+        tar.extend_from_slice(&header(name, content.len() as u64).unwrap());
+        tar.extend_from_slice(&content);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&tar).unwrap();
+    let opened = ArchiveReader::open(file, &Platform::linux_host());
+    assert!(matches!(opened, Err(ArchiveError::TooManyDocuments { .. })));
+}
