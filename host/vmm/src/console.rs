@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How much of the console's end is shown.
-const TAIL_LEN: u64 = 4 << 10;
+const TAIL_LEN: u64 = 8 << 10;
 
 /// The last printable lines of a guest's console; empty when it said nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

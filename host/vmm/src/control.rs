@@ -9,6 +9,7 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backends::Facts;
 use crate::config::BackendKind;
 use crate::error::ExitReason;
 
@@ -21,6 +22,8 @@ pub struct HelperConfig {
     pub backend: BackendKind,
     /// Program of the back-end.
     pub program: OsString,
+    /// What its probe found out.
+    pub facts: Facts,
     /// Kernel file.
     pub kernel: OsString,
     /// Initramfs file.
@@ -75,8 +78,6 @@ pub enum Event {
         /// Why it failed.
         error: Option<String>,
     },
-    /// The host's disk is full, so the guest's scratch disk cannot grow; the VM runs on.
-    ScratchFull,
     /// The VM ended; the last line.
     Exited {
         /// Why.

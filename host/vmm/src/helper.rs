@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_share::Server;
 
-use crate::backends::{self, Host, RunningVm};
+use crate::backends::{self, RunningVm};
 use crate::control::{Command, Event, HelperConfig};
 use crate::error::ExitReason;
 use crate::runtime_dir::RuntimeDir;
@@ -86,11 +86,7 @@ fn run(config: &HelperConfig, shared: &Arc<Shared>) -> ExitReason {
             cause: "it is not part of this program".to_owned(),
         };
     };
-    let host = Host {
-        share: Arc::clone(&shared.files),
-        scratch_full: Box::new(|| send(&Event::ScratchFull)),
-    };
-    let vm: Arc<dyn RunningVm> = match backend.start(config, host) {
+    let vm: Arc<dyn RunningVm> = match backend.start(config, Arc::clone(&shared.files)) {
         Ok(vm) => Arc::from(vm),
         Err(reason) => return reason,
     };

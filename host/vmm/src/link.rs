@@ -38,7 +38,6 @@ pub(crate) struct Link {
     ended: Mutex<Option<(ExitReason, ConsoleTail)>>,
     pending: Mutex<HashMap<u64, Sender<Option<String>>>>,
     closing: AtomicBool,
-    scratch_full: AtomicBool,
     vmm_pid: AtomicU32,
 }
 
@@ -56,11 +55,6 @@ impl Link {
     /// Tells the accepting thread that it is over; true for the first caller.
     pub(crate) fn close(&self) -> bool {
         !self.closing.swap(true, Ordering::AcqRel)
-    }
-
-    /// Whether the host's disk was found full.
-    pub(crate) fn scratch_full(&self) -> bool {
-        self.scratch_full.load(Ordering::Acquire)
     }
 
     /// Process that runs the guest, once there is one.
@@ -131,7 +125,6 @@ fn read_events(events: ChildStdout, link: &Link) -> ExitReason {
         };
         match event {
             Event::Started { vmm_pid } => link.vmm_pid.store(vmm_pid, Ordering::Release),
-            Event::ScratchFull => link.scratch_full.store(true, Ordering::Release),
             Event::Shared { id, error } => {
                 if let Some(waiting) = link.pending().remove(&id) {
                     let _ = waiting.send(error);

@@ -1,9 +1,7 @@
 //! Remembers what probes found, until the host boots again.
 //!
 //! Only what was found to work is remembered, and only while its program is the same file: whoever
-//! mends a broken back-end should not have to wait for a reboot. That KVM does not run guests is the
-//! exception, as finding it out takes a moment and mending it takes a reboot anyway; the doctor asks
-//! without a cache.
+//! mends a broken back-end should not have to wait for a reboot.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backends::Probe;
 use crate::config::BackendKind;
+use crate::probe::BackendStatus;
 
 /// Name of the memory inside the cache directory.
 const MEMORY_FILE: &str = "vm-backends.json";
@@ -41,12 +40,14 @@ pub(crate) fn probe(kind: BackendKind, dir: Option<&Path>, ask: impl FnOnce() ->
         };
     }
     if let Some((probe, modified)) = memory.probes.get(kind.name())
-        && probe.program.is_some()
         && modified_at(probe.program.as_ref()) == *modified
     {
         return probe.clone();
     }
     let probe = ask();
+    if !matches!(probe.status, BackendStatus::Works { .. }) {
+        return probe;
+    }
     let modified = modified_at(probe.program.as_ref());
     memory
         .probes
@@ -63,7 +64,7 @@ fn modified_at(program: Option<&PathBuf>) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::BackendStatus;
+    use crate::backends::Facts;
 
     fn works(program: &Path) -> Probe {
         let status = BackendStatus::Works {
@@ -72,6 +73,7 @@ mod tests {
         Probe {
             program: Some(program.to_owned()),
             status,
+            facts: Facts::default(),
         }
     }
 
@@ -119,6 +121,7 @@ mod tests {
                 Probe {
                     program: None,
                     status,
+                    facts: Facts::default(),
                 }
             });
         }

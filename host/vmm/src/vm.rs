@@ -191,13 +191,6 @@ impl Vm {
         self.link.ended().is_none()
     }
 
-    /// Whether the host's disk had no room for what the guest wrote: what then failed in the guest
-    /// failed because of that.
-    #[must_use]
-    pub fn scratch_full(&self) -> bool {
-        self.link.scratch_full()
-    }
-
     /// The process that runs the guest, once it was started; for diagnosis.
     #[must_use]
     pub fn vmm_pid(&self) -> Option<u32> {
@@ -334,6 +327,7 @@ fn helper_config(
         directory: directory.path().into(),
         backend: chosen.kind,
         program: chosen.program.clone().into(),
+        facts: chosen.facts.clone(),
         kernel: absolute(config.image.kernel())?,
         initramfs: absolute(config.image.initramfs())?,
         scratch: absolute(config.image.scratch())?,

@@ -45,6 +45,7 @@ const END_TESTS: &[(&str, EndTest)] = &[
         "impossible_memory_size_fails_with_its_reason",
         too_much_memory,
     ),
+    ("full_host_disk_is_told", full_host_disk),
 ];
 
 fn main() -> ExitCode {
@@ -375,4 +376,43 @@ fn too_much_memory(image: &TestImage) {
         ExitReason::OutOfMemory { .. } | ExitReason::ProgramFailed { .. }
     );
     assert!(told, "{reason:?}");
+}
+
+/// Needs root, to make a file system that is soon full.
+fn full_host_disk(image: &TestImage) {
+    let small = image.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mount = |words: &[&str]| {
+        Command::new(words[0])
+            .args(&words[1..])
+            .arg(&small)
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=24m", "kiln-test"]) {
+        println!("skipped: a file system of 24 MiB cannot be mounted here");
+        return;
+    }
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut config = image.config();
+        config.runtime_dir = small.clone();
+        let (mut vm, mut guest) = boot(&config);
+        guest.say("scratch 100000000");
+        assert_eq!(end_of(&mut vm).0, ExitReason::ScratchFull);
+        drop(vm);
+
+        std::fs::write(small.join("filler"), vec![1; 23 << 20]).unwrap_err();
+        let told = Vm::start(&config).and_then(|mut vm| vm.accept(BOOT_TIMEOUT).map(drop));
+        let full = match &told {
+            Err(VmError::RuntimeDir { source, .. }) => {
+                source.kind() == std::io::ErrorKind::StorageFull
+            }
+            Err(VmError::Exited { reason, .. }) => *reason == ExitReason::ScratchFull,
+            _ => false,
+        };
+        assert!(full, "{told:?}");
+    }));
+    assert!(mount(&["umount", "-l"]));
+    outcome.unwrap();
 }

@@ -33,7 +33,11 @@ pub trait VmBackend {
     fn probe(&self, program_dirs: &[PathBuf]) -> Probe;
 
     /// Starts the VM. Must be called from a thread that lives as long as the helper.
-    fn start(&self, config: &HelperConfig, host: Host) -> Result<Box<dyn RunningVm>, ExitReason>;
+    fn start(
+        &self,
+        config: &HelperConfig,
+        share: Arc<Server>,
+    ) -> Result<Box<dyn RunningVm>, ExitReason>;
 }
 
 /// A VM that was started.
@@ -48,14 +52,6 @@ pub trait RunningVm: Send + Sync {
     fn kill(&self);
 }
 
-/// What a running VM uses of the helper.
-pub struct Host {
-    /// The files that the guest may read.
-    pub share: Arc<Server>,
-    /// Called once, when the scratch disk cannot grow for want of room on the host.
-    pub scratch_full: Box<dyn FnOnce() + Send>,
-}
-
 /// Answer of [`VmBackend::probe`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Probe {
@@ -63,6 +59,17 @@ pub struct Probe {
     pub program: Option<PathBuf>,
     /// Whether it works.
     pub status: BackendStatus,
+    /// What starting it needs to know.
+    pub facts: Facts,
+}
+
+/// What a probe finds out so that no start has to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Facts {
+    /// The program can restrict its own system calls.
+    pub sandbox: bool,
+    /// Kilohertz of the host's time stamp counter, where a guest is to be told.
+    pub tsc_khz: Option<u64>,
 }
 
 /// The back-end that a VM is started with.
@@ -70,6 +77,7 @@ pub struct Probe {
 pub(crate) struct Chosen {
     pub(crate) kind: BackendKind,
     pub(crate) program: PathBuf,
+    pub(crate) facts: Facts,
 }
 
 /// All back-ends of this build, best first.
@@ -99,6 +107,7 @@ pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
             return Ok(Chosen {
                 kind: backend.kind(),
                 program: program.clone(),
+                facts: probe.facts,
             });
         }
         reports.push(report(&*backend, probe));

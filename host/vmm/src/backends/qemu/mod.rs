@@ -1,20 +1,24 @@
 //! QEMU, with KVM or emulating: a microvm machine whose vsock and file-system devices are ours.
 
 mod arguments;
+mod bounded_log;
 mod monitor;
 mod program;
 
-use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use kiln_share::Server;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::{Host, Probe, RunningVm, VmBackend, kvm, tsc, vhost};
+use self::monitor::Monitor;
+use super::{Facts, Probe, RunningVm, VmBackend, kvm, tsc, vhost};
 use crate::config::BackendKind;
 use crate::console::ConsoleTail;
 use crate::control::HelperConfig;
@@ -68,6 +72,7 @@ impl VmBackend for Qemu {
                 reason,
                 hint: Some(hint),
             },
+            facts: Facts::default(),
         };
         let Some(program) = program::find(program_dirs) else {
             let reason = format!("{} is not installed", program::NAME);
@@ -84,6 +89,10 @@ impl VmBackend for Qemu {
         }
         match program::version(&program) {
             Ok(detail) => Probe {
+                facts: Facts {
+                    sandbox: program::has_sandbox(&program),
+                    tsc_khz: (self.0 == Accelerator::Tcg).then(tsc::khz).flatten(),
+                },
                 program: Some(program),
                 status: BackendStatus::Works { detail },
             },
@@ -91,20 +100,23 @@ impl VmBackend for Qemu {
         }
     }
 
-    fn start(&self, config: &HelperConfig, host: Host) -> Result<Box<dyn RunningVm>, ExitReason> {
+    fn start(
+        &self,
+        config: &HelperConfig,
+        share: Arc<Server>,
+    ) -> Result<Box<dyn RunningVm>, ExitReason> {
         let directory = Path::new(&config.directory);
-        // Measured while the devices are set up.
-        let emulating = self.0 == Accelerator::Tcg;
-        let tsc_khz = emulating.then(|| std::thread::spawn(tsc::khz));
-        vhost::serve(directory, host.share)?;
-        monitor::listen(host.scratch_full)?;
+        vhost::serve(directory, share)?;
+        let monitor = Monitor::listen()?;
         kiln_platform::sparse::copy_sparse(Path::new(&config.scratch), Path::new(SCRATCH_FILE))
             .map_err(|error| scratch_failed(&error))?;
-        let tsc_khz = tsc_khz.and_then(|thread| thread.join().ok()).flatten();
-
         let mut command = Command::new(&config.program);
-        command.args(arguments::of(self.0, config, tsc_khz));
-        let child = spawn(command, config)?;
+        command.args(arguments::of(self.0, config));
+        let mut child = spawn(command, config)?;
+        let logs = Mutex::new(vec![
+            keep("guest-console", child.stdout.take(), CONSOLE_LOG)?,
+            keep("qemu-log", child.stderr.take(), PROGRAM_LOG)?,
+        ]);
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let handle = pid
             .ok_or(rustix::io::Errno::SRCH)
@@ -114,6 +126,8 @@ impl VmBackend for Qemu {
             pid: child.id(),
             child: Mutex::new(child),
             handle,
+            logs,
+            monitor,
             program: config.program.to_string_lossy().into_owned(),
             memory_mib: config.memory_mib,
         }))
@@ -121,15 +135,12 @@ impl VmBackend for Qemu {
 }
 
 fn spawn(mut command: Command, config: &HelperConfig) -> Result<Child, ExitReason> {
-    let log = File::create(PROGRAM_LOG)
-        .and_then(|log| Ok((log.try_clone()?, log)))
-        .map_err(|error| host_failed("write QEMU's log", &error))?;
     // Messages are matched against the C library's own words in one place below.
     command
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .stdout(log.0)
-        .stderr(log.1);
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     kiln_platform::process::die_with_parent(&mut command);
     command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => ExitReason::ProgramMissing {
@@ -137,6 +148,20 @@ fn spawn(mut command: Command, config: &HelperConfig) -> Result<Child, ExitReaso
         },
         _ => host_failed("start QEMU", &error),
     })
+}
+
+/// Keeps what comes out of a pipe in a file of the current directory.
+fn keep(
+    name: &str,
+    pipe: Option<impl Read + Send + 'static>,
+    file: &'static str,
+) -> Result<JoinHandle<()>, ExitReason> {
+    let pipe = pipe.expect("both outputs are piped");
+    let copy = move || drop(bounded_log::copy(pipe, Path::new(file)));
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(copy);
+    thread.map_err(|error| host_failed("keep QEMU's output", &error))
 }
 
 fn scratch_failed(error: &std::io::Error) -> ExitReason {
@@ -159,6 +184,9 @@ struct RunningQemu {
     child: Mutex<Child>,
     /// Names this very process, also after its number was given to another.
     handle: OwnedFd,
+    /// Threads that keep its output; they end with it.
+    logs: Mutex<Vec<JoinHandle<()>>>,
+    monitor: Monitor,
     program: String,
     memory_mib: u32,
 }
@@ -176,6 +204,11 @@ impl RunningVm for RunningQemu {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .wait();
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        for log in logs.drain(..) {
+            // One that panicked kept what it had.
+            let _ = log.join();
+        }
         match status {
             Ok(status) => self.reason_of(status),
             Err(error) => host_failed("wait for QEMU", &error),
@@ -192,6 +225,9 @@ impl RunningQemu {
     fn reason_of(&self, status: ExitStatus) -> ExitReason {
         if let Some(signal) = status.signal() {
             return ExitReason::Killed { signal };
+        }
+        if self.monitor.scratch_full() {
+            return ExitReason::ScratchFull;
         }
         let console = ConsoleTail::read(Path::new(CONSOLE_LOG));
         if let Some(line) = console.panic_line() {

@@ -35,6 +35,22 @@ pub(super) fn find(dirs: &[PathBuf]) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// What QEMU is denied where it can deny itself things: a guest that breaks out of it finds no way to
+/// start programs or to gain rights.
+pub(super) const SANDBOX: &str =
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+/// Whether this build of QEMU has the sandbox.
+pub(super) fn has_sandbox(program: &Path) -> bool {
+    Command::new(program)
+        .args(["-sandbox", SANDBOX, "-version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 /// First line of `--version`, if the program runs and is not too old.
 pub(super) fn version(program: &Path) -> Result<String, String> {
     let output = Command::new(program)
