@@ -10,7 +10,8 @@
 //! blob file without a row      | file removed
 //! image with a layer missing   | image and its names removed
 //!
-//! Without repair nothing is changed, and builds may run meanwhile.
+//! Without repair nothing is changed, and builds may run meanwhile. Sound files without a row are then no problem
+//! but counted as unfinished: a commit that was cut short, or that goes on, leaves them.
 
 use std::fs::{self, File};
 use std::io;
@@ -43,6 +44,9 @@ pub struct CheckReport {
     pub blobs: u64,
     /// Images looked at.
     pub images: u64,
+    /// Layers and blobs that are whole but not recorded: their commit was cut short, or goes on. The next one
+    /// of the same content takes them in, and a prune removes them.
+    pub unfinished: u64,
     /// What is wrong, and what was done about it.
     pub problems: Vec<(Problem, Repair)>,
 }
@@ -162,7 +166,10 @@ impl Store {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         found.sort_unstable_by_key(|(name, _)| *name);
         for (_, checked) in found {
-            report.problems.extend(checked?);
+            match checked? {
+                Some((Problem::LayerUnrecorded { .. }, Repair::None)) => report.unfinished += 1,
+                checked => report.problems.extend(checked),
+            }
         }
         Ok(())
     }
@@ -263,6 +270,10 @@ impl Store {
         report.blobs = known.len() as u64;
         for name in files.iter().filter(|name| !known.contains(*name)) {
             let path = self.layout().blobs().join(name);
+            if !repair && Digest::from_hex(name).is_ok_and(|digest| holds(&path, &digest)) {
+                report.unfinished += 1;
+                continue;
+            }
             let problem = Problem::Stray { name: name.clone() };
             report.problems.extend(self.mended(problem, repair, || {
                 remove_tree(&path).map(|_| Repair::Removed)
@@ -270,9 +281,7 @@ impl Store {
         }
         for digest in known.iter().filter_map(|name| Digest::from_hex(name).ok()) {
             let path = self.layout().blob(&digest);
-            let mut hasher = Hasher::new();
-            let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
-            if read.is_ok() && hasher.finish() == digest {
+            if holds(&path, &digest) {
                 continue;
             }
             let problem = Problem::BlobDamaged { digest };
@@ -335,6 +344,13 @@ enum LayerState {
     IndexDamaged,
     Damaged,
     Missing,
+}
+
+/// Whether the file has the content that its digest promises.
+fn holds(path: &Path, digest: &Digest) -> bool {
+    let mut hasher = Hasher::new();
+    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+    read.is_ok() && hasher.finish() == *digest
 }
 
 fn lost_layer(problem: &Problem) -> Option<DiffId> {

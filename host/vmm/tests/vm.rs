@@ -402,7 +402,7 @@ fn full_host_disk(image: &TestImage) {
         assert_eq!(end_of(&mut vm).0, ExitReason::ScratchFull);
         drop(vm);
 
-        std::fs::write(small.join("filler"), vec![1; 23 << 20]).unwrap_err();
+        std::fs::write(small.join("filler"), vec![1; 25 << 20]).unwrap_err();
         let told = Vm::start(&config).and_then(|mut vm| vm.accept(BOOT_TIMEOUT).map(drop));
         let full = match &told {
             Err(VmError::RuntimeDir { source, .. }) => {

@@ -95,7 +95,11 @@ fn check_reports_missing_adopts_unrecorded_and_removes_strays() {
             [&id.as_bytes()[..]],
         )
         .unwrap();
+    let blob = Digest::of(b"whole").hex();
+    std::fs::write(test.root().join("blobs/sha256").join(&blob), b"whole").unwrap();
     std::fs::write(test.root().join("layers/sha256/stray"), b"?").unwrap();
+    let looked = test.store.check(false).unwrap();
+    assert_eq!((looked.problems.len(), looked.unfinished), (2, 2));
     let mut found = check(&test.store, true);
     found.sort_by_key(|(problem, _)| format!("{problem:?}"));
     assert_eq!(
@@ -113,6 +117,7 @@ fn check_reports_missing_adopts_unrecorded_and_removes_strays() {
                 },
                 Repair::Adopted
             ),
+            (Problem::Stray { name: blob }, Repair::Removed),
             (
                 Problem::Stray {
                     name: "stray".into()

@@ -28,9 +28,13 @@ pub fn run(arguments: &Arguments, invocation: &Invocation) -> Result<(), Failure
         layers,
         blobs,
         images,
+        unfinished,
         problems,
     } = report;
-    let looked = format!("{images} images, {layers} layers, {blobs} blobs checked");
+    let mut looked = format!("{images} images, {layers} layers, {blobs} blobs checked");
+    if unfinished > 0 {
+        looked += &format!(" ({unfinished} of a build that was cut short, or goes on)");
+    }
     let left = problems
         .iter()
         .filter(|(_, repair)| *repair == Repair::None)
