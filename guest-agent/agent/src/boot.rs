@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, Timespec};
 
 use crate::connection::{Connection, Sender, console};
+use crate::dialler::Dialler;
 use crate::serve::Agent;
 use crate::settings::Settings;
 use crate::spawner::Spawner;
@@ -49,13 +50,16 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         .map_err(|error| format!("cannot make {}: {error}", stage.display()))?;
     // Before any thread is started, and before anything is mounted that a RUN must not see.
     let spawner = Spawner::start(&stage).map_err(|error| format!("cannot fork: {error}"))?;
-    let mut connection = Connection::open(settings, Channel::Control, DEFAULT_WRITE_LIMIT)
+    let dialler =
+        Dialler::new(settings).map_err(|error| format!("cannot reach the host: {error}"))?;
+    let limit = DEFAULT_WRITE_LIMIT;
+    let mut connection = Connection::open(&dialler, &settings.token, Channel::Control, limit)
         .map_err(|error| format!("cannot dial the host: {error}"))?;
 
     if rustix::process::getpid() == rustix::process::Pid::INIT {
         prepare_kernel();
     }
-    let agent = Agent::new(settings.clone(), spawner);
+    let agent = Agent::new(settings.clone(), dialler, spawner);
     let welcome = hear_welcome(&mut connection)?;
     connection.set_write_limit(welcome.write_limit);
     apply(&welcome);
@@ -101,12 +105,7 @@ fn apply(welcome: &Welcome) {
 
 /// Mounts what the kernel offers and tunes it for a machine that forgets everything.
 fn prepare_kernel() {
-    let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
-    for (path, kind) in [("/dev", "devtmpfs"), ("/sys", "sysfs")] {
-        if let Err(error) = mount_kernel(path, kind, quiet) {
-            console(&format!("cannot mount {path}: {error}"));
-        }
-    }
+    mount_devices();
     // A descriptor for each folder on the way down, and folders can be nested deeply.
     let limit = Rlimit {
         current: Some(MAX_DESCRIPTORS),
@@ -123,6 +122,16 @@ fn prepare_kernel() {
     ] {
         // A kernel without this knob does without.
         let _ = fs::write(Path::new("/proc/sys").join(name), value);
+    }
+}
+
+/// Mounts the kernel's lists of devices. Again does nothing.
+pub(crate) fn mount_devices() {
+    let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
+    for (path, kind) in [("/dev", "devtmpfs"), ("/sys", "sysfs")] {
+        if let Err(error) = mount_kernel(path, kind, quiet) {
+            console(&format!("cannot mount {path}: {error}"));
+        }
     }
 }
 

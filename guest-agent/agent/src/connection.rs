@@ -1,19 +1,15 @@
 //! Connections to the host: dialling, the Hello, and writes of a size that the host can take.
 
-use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
 use kiln_protocol::{
-    Channel, FrameError, FrameHeader, FrameKind, HEADER_LEN, HOST_CID, Hello, VERSION, write_frame,
+    Channel, FrameError, FrameHeader, FrameKind, HEADER_LEN, Hello, VERSION, write_frame,
     write_message,
 };
 use serde::Serialize;
 
-use crate::settings::{Dial, Settings};
-use crate::sys;
+use crate::dialler::{Dialler, Wire};
 
 /// Tells the console, which the host keeps for its errors.
 #[expect(
@@ -26,22 +22,23 @@ pub(crate) fn console(message: &str) {
 
 /// A byte stream to the host. Writes are cut to the limit: some vsock devices stall on longer ones.
 pub(crate) struct Connection {
-    file: File,
+    wire: Wire,
     write_limit: usize,
 }
 
 impl Connection {
     /// Dials the host and says what the connection is for.
-    pub fn open(settings: &Settings, channel: Channel, write_limit: u32) -> io::Result<Self> {
-        let fd: OwnedFd = match &settings.dial {
-            Dial::Vsock(port) => sys::dial_vsock(HOST_CID, *port)?,
-            Dial::Unix(path) => UnixStream::connect(path)?.into(),
-        };
+    pub fn open(
+        dialler: &Dialler,
+        token: &str,
+        channel: Channel,
+        write_limit: u32,
+    ) -> io::Result<Self> {
         let mut connection = Self {
-            file: File::from(fd),
+            wire: dialler.dial()?,
             write_limit: write_limit.max(HEADER_LEN as u32) as usize,
         };
-        let hello = hello(settings, channel);
+        let hello = hello(token, channel);
         write_message(&mut connection, FrameKind::Hello, &hello).map_err(into_io)?;
         Ok(connection)
     }
@@ -64,7 +61,7 @@ impl Connection {
         let mut parts = [IoSlice::new(&header), IoSlice::new(payload)];
         let mut parts = parts.as_mut_slice();
         while !parts.is_empty() {
-            match self.file.write_vectored(parts) {
+            match self.wire.write_vectored(parts) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => IoSlice::advance_slices(&mut parts, count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -83,18 +80,18 @@ impl Connection {
     /// A second handle, for another thread.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
-            file: self.file.try_clone()?,
+            wire: self.wire.try_clone()?,
             write_limit: self.write_limit,
         })
     }
 }
 
-fn hello(settings: &Settings, channel: Channel) -> Hello {
+fn hello(token: &str, channel: Channel) -> Hello {
     let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Hello {
         version: VERSION,
         build_id: env!("CARGO_PKG_VERSION").into(),
-        token: settings.token.clone(),
+        token: token.to_owned(),
         channel,
         capabilities: Vec::new(),
         kernel: rustix::system::uname()
@@ -116,13 +113,13 @@ pub(crate) fn into_io(error: FrameError) -> io::Error {
 
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
+        self.wire.read(buffer)
     }
 }
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(&bytes[..bytes.len().min(self.write_limit)])
+        self.wire.write(&bytes[..bytes.len().min(self.write_limit)])
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -17,6 +17,7 @@ use rustix::mount::{
 
 use crate::failure::{OrFail, failure};
 use crate::settings::{Settings, Share};
+use crate::share_port;
 
 /// Longest name of a layer: a digest and its algorithm fit.
 const MAX_NAME: usize = 100;
@@ -35,6 +36,7 @@ struct Mounted {
 /// All layers that were mounted.
 pub(crate) struct Layers {
     source: Share,
+    token: String,
     root: PathBuf,
     mounted: Mutex<Mounted>,
 }
@@ -43,6 +45,7 @@ impl Layers {
     pub fn new(settings: &Settings) -> Self {
         Self {
             source: settings.share.clone(),
+            token: settings.token.clone(),
             root: settings.root.clone(),
             mounted: Mutex::default(),
         }
@@ -80,22 +83,21 @@ impl Layers {
     }
 
     fn mount_share(&self) -> Result<PathBuf, Failure> {
+        let place = match &self.source {
+            Share::Folder(path) => return Ok(path.clone()),
+            Share::Tag(_) | Share::Serial => self.root.join("share"),
+        };
+        let what = || "cannot mount the share".to_owned();
+        std::fs::create_dir_all(&place).or_fail(Stage::Storage, what)?;
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
         match &self.source {
-            Share::Folder(path) => Ok(path.clone()),
-            Share::Tag(tag) => {
-                let place = self.root.join("share");
-                let what = || format!("cannot mount the share {tag}");
-                std::fs::create_dir_all(&place).or_fail(Stage::Storage, what)?;
-                let flags = MountFlags::RDONLY
-                    | MountFlags::NOSUID
-                    | MountFlags::NODEV
-                    | MountFlags::NOATIME;
-                mount(tag.as_str(), &place, "virtiofs", flags, None)
-                    .or_fail(Stage::Storage, what)?;
-                read_further_ahead(&place);
-                Ok(place)
-            }
+            Share::Tag(tag) => mount(tag.as_str(), &place, "virtiofs", flags, None)
+                .or_fail(Stage::Storage, what)?,
+            _ => share_port::mount_at(&place, flags, &self.token).or_fail(Stage::Storage, what)?,
         }
+        read_further_ahead(&place);
+        Ok(place)
     }
 }
 

@@ -11,16 +11,19 @@
 mod boot;
 mod cgroup;
 mod connection;
+mod dialler;
 mod diff;
 mod failure;
 mod inside;
 mod layers;
 mod overlay;
+mod ports;
 mod run;
 mod scratch;
 mod seccomp;
 mod serve;
 mod settings;
+mod share_port;
 mod spawner;
 mod sys;
 

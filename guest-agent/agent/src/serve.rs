@@ -13,6 +13,7 @@ use kiln_protocol::{
 
 use crate::cgroup::Cgroups;
 use crate::connection::{Sender, console};
+use crate::dialler::Dialler;
 use crate::failure::failure;
 use crate::layers::Layers;
 use crate::run::{Active, Caches};
@@ -24,6 +25,7 @@ use crate::{diff, run};
 /// Everything that runs share.
 pub(crate) struct Agent {
     pub settings: Settings,
+    pub dialler: Dialler,
     pub terms: Welcome,
     pub spawner: Spawner,
     pub layers: Layers,
@@ -42,10 +44,11 @@ enum RunState {
 }
 
 impl Agent {
-    pub fn new(settings: Settings, spawner: Spawner) -> Self {
+    pub fn new(settings: Settings, dialler: Dialler, spawner: Spawner) -> Self {
         let layers = Layers::new(&settings);
         Self {
             settings,
+            dialler,
             terms: Welcome::default(),
             spawner,
             layers,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kiln_mux::{CMDLINE_LINK, LINK_SERIAL};
 use kiln_protocol::{CMDLINE_PORT, CMDLINE_TOKEN, PORT, SHARE_TAG};
 
 /// Folder below which everything of the agent's is mounted.
@@ -17,6 +18,8 @@ pub(crate) enum Dial {
     Vsock(u32),
     /// A socket in the file system.
     Unix(PathBuf),
+    /// A virtio-serial port that all connections share.
+    Serial,
 }
 
 /// Where the layers come from.
@@ -24,6 +27,8 @@ pub(crate) enum Dial {
 pub(crate) enum Share {
     /// The virtio-fs device with this tag.
     Tag(String),
+    /// A virtio-serial port.
+    Serial,
     /// A folder that is there already.
     Folder(PathBuf),
 }
@@ -56,15 +61,20 @@ impl Settings {
                 .and_then(|port| port.parse().ok())
                 .unwrap_or(PORT)
         };
+        let serial = value(CMDLINE_LINK) == Some(LINK_SERIAL);
         Self {
             token: value(CMDLINE_TOKEN).unwrap_or_default().into(),
-            dial: value("kiln.socket")
-                .map_or_else(|| Dial::Vsock(port()), |path| Dial::Unix(path.into())),
+            dial: match value("kiln.socket") {
+                Some(path) => Dial::Unix(path.into()),
+                None if serial => Dial::Serial,
+                None => Dial::Vsock(port()),
+            },
             root: value("kiln.root").unwrap_or(DEFAULT_ROOT).into(),
-            share: value("kiln.share").map_or_else(
-                || Share::Tag(SHARE_TAG.into()),
-                |path| Share::Folder(path.into()),
-            ),
+            share: match value("kiln.share") {
+                Some(path) => Share::Folder(path.into()),
+                None if serial => Share::Serial,
+                None => Share::Tag(SHARE_TAG.into()),
+            },
             scratch: value("kiln.scratch").unwrap_or(DEFAULT_SCRATCH).into(),
         }
     }
@@ -81,6 +91,15 @@ mod tests {
         assert_eq!(settings.token, "b");
         assert_eq!(settings.dial, Dial::Vsock(7));
         assert_eq!(settings.share, Share::Tag("kiln".into()));
+    }
+
+    #[test]
+    fn serial_link_carries_streams_and_share() {
+        let settings = Settings::parse("kiln.link=serial kiln.token=a");
+        assert_eq!(settings.dial, Dial::Serial);
+        assert_eq!(settings.share, Share::Serial);
+        let settings = Settings::parse("kiln.link=other");
+        assert_eq!(settings.dial, Dial::Vsock(PORT));
     }
 
     #[test]

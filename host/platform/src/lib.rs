@@ -3,15 +3,21 @@
 //! Everything here is a portable function over an OS-specific body, so that no other crate needs
 //! `cfg(target_os)`. It must not know what Kiln is or does.
 
+pub mod child;
 pub mod dirs;
 pub mod disk_space;
 pub mod durable;
 pub mod file_lock;
 pub mod holes;
+#[cfg(windows)]
+pub mod hypervisor_platform;
+#[cfg(windows)]
+mod job;
 pub mod local_socket;
 pub mod private_dir;
 pub mod process;
 pub mod sparse;
 
+pub use child::BoundChild;
 pub use dirs::data_dir;
 pub use file_lock::FileLock;

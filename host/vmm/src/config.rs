@@ -14,17 +14,35 @@ use crate::image::VmImage;
 pub enum BackendKind {
     /// QEMU with the hypervisor of the host kernel.
     QemuKvm,
-    /// QEMU emulating the processor: works everywhere, slower.
+    /// QEMU emulating the processor: slower, needs nothing of the host's kernel.
     QemuTcg,
+    /// QEMU with the hypervisor of Windows; its guest is reached over virtio-serial.
+    QemuWhpx,
+    /// QEMU with the hypervisor of macOS; its guest is reached over virtio-serial.
+    QemuHvf,
+    /// QEMU emulating the processor; its guest is reached over virtio-serial: works on every system.
+    QemuSerial,
 }
 
 impl BackendKind {
+    /// All of them, on whatever system.
+    pub const ALL: [Self; 5] = [
+        Self::QemuKvm,
+        Self::QemuTcg,
+        Self::QemuWhpx,
+        Self::QemuHvf,
+        Self::QemuSerial,
+    ];
+
     /// The name used in configuration and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::QemuKvm => "qemu-kvm",
             Self::QemuTcg => "qemu-tcg",
+            Self::QemuWhpx => "qemu-whpx",
+            Self::QemuHvf => "qemu-hvf",
+            Self::QemuSerial => "qemu-serial",
         }
     }
 }
@@ -39,7 +57,7 @@ impl std::str::FromStr for BackendKind {
     type Err = UnknownBackend;
 
     fn from_str(name: &str) -> Result<Self, UnknownBackend> {
-        [Self::QemuKvm, Self::QemuTcg]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| UnknownBackend(name.to_owned()))
@@ -48,7 +66,7 @@ impl std::str::FromStr for BackendKind {
 
 /// A back-end name that this build does not know.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown VM back-end `{0}` (known: qemu-kvm, qemu-tcg)")]
+#[error("unknown VM back-end `{0}` (known: {known})", known = BackendKind::ALL.map(BackendKind::name).join(", "))]
 pub struct UnknownBackend(pub String);
 
 /// Everything that [`Vm::start`](crate::Vm::start) needs.

@@ -34,6 +34,8 @@ pub struct HelperConfig {
     pub memory_mib: u32,
     /// Virtual processors.
     pub cpus: u32,
+    /// What the guest must say first wherever it could be anybody who speaks.
+    pub token: String,
     /// Words of the kernel's command line that do not depend on the back-end.
     pub kernel_args: Vec<String>,
 }

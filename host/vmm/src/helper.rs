@@ -74,6 +74,8 @@ pub fn main() -> ExitCode {
     // The devices have closed the guest's streams. The engine still reads the console; it closes our
     // input when it has no more use for it, or is gone.
     let _ = commands.join();
+    // A directory that a process works in cannot be removed everywhere.
+    let _ = std::env::set_current_dir(std::env::temp_dir());
     drop(directory);
     ExitCode::SUCCESS
 }

@@ -333,6 +333,7 @@ fn helper_config(
         scratch: absolute(config.image.scratch())?,
         memory_mib: config.memory_mib,
         cpus: config.cpus,
+        token: token.to_owned(),
         kernel_args,
     })
 }

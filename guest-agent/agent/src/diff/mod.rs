@@ -42,7 +42,8 @@ enum DiffError {
 /// Sends a run's changes over a connection of their own; a failure is told there too.
 pub(crate) fn send(agent: &Agent, run: RunId) {
     let connection = Connection::open(
-        &agent.settings,
+        &agent.dialler,
+        &agent.settings.token,
         Channel::Layer { run },
         agent.terms.write_limit,
     );

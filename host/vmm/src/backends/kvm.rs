@@ -8,12 +8,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Why KVM cannot be used, and how to mend it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unusable {
-    pub(crate) reason: &'static str,
-    pub(crate) hint: &'static str,
-}
+use super::Unusable;
 
 /// The vendor modules of this architecture; empty where KVM has no such modules.
 const VENDOR_MODULES: &[&str] = if cfg!(target_arch = "x86_64") {
@@ -22,7 +17,7 @@ const VENDOR_MODULES: &[&str] = if cfg!(target_arch = "x86_64") {
     &[]
 };
 
-pub(crate) fn check() -> Result<(), Unusable> {
+pub(super) fn check() -> Result<(), Unusable> {
     check_at(Path::new("/dev/kvm"), Path::new("/sys/module"))
 }
 

@@ -2,14 +2,16 @@
 //!
 //! The only place of this crate that asks which operating system it is on.
 
+#[cfg(target_os = "macos")]
+mod hvf;
 #[cfg(target_os = "linux")]
 mod kvm;
-#[cfg(target_os = "linux")]
 mod qemu;
-#[cfg(target_os = "linux")]
 mod tsc;
 #[cfg(target_os = "linux")]
 mod vhost;
+#[cfg(windows)]
+mod whpx;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,11 @@ pub trait VmBackend {
 
     /// What it gives.
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether it is used only when it is asked for by name.
+    fn on_request_only(&self) -> bool {
+        false
+    }
 
     /// Whether it works here, and with which program.
     fn probe(&self, program_dirs: &[PathBuf]) -> Probe;
@@ -72,6 +79,13 @@ pub struct Facts {
     pub tsc_khz: Option<u64>,
 }
 
+/// Why the system's hypervisor cannot be used, and how to mend it.
+#[derive(Debug, PartialEq, Eq)]
+struct Unusable {
+    reason: &'static str,
+    hint: &'static str,
+}
+
 /// The back-end that a VM is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
@@ -82,12 +96,9 @@ pub(crate) struct Chosen {
 
 /// All back-ends of this build, best first.
 fn all() -> Vec<Box<dyn VmBackend>> {
-    #[cfg(target_os = "linux")]
-    let backends: Vec<Box<dyn VmBackend>> =
-        vec![Box::new(qemu::Qemu::KVM), Box::new(qemu::Qemu::TCG)];
-    #[cfg(not(target_os = "linux"))]
-    let backends = Vec::new();
-    backends
+    qemu::all()
+        .map(|backend| Box::new(backend) as Box<dyn VmBackend>)
+        .collect()
 }
 
 /// The back-end that the helper was told to use.
@@ -99,7 +110,11 @@ pub(crate) fn of_kind(kind: BackendKind) -> Option<Box<dyn VmBackend>> {
 pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
     let mut reports = Vec::new();
     for backend in all() {
-        if config.backend.is_some_and(|kind| kind != backend.kind()) {
+        let wanted = match config.backend {
+            Some(kind) => kind == backend.kind(),
+            None => !backend.on_request_only(),
+        };
+        if !wanted {
             continue;
         }
         let probe = probe_one(&*backend, &config.program_dirs, config.cache_dir.as_deref());

@@ -1,6 +1,9 @@
 //! How fast the host's time stamp counter runs, which an emulated guest would otherwise spend a tenth
 //! of a second finding out.
-#![expect(unsafe_code, reason = "reading the counter is an intrinsic")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "reading the counter is an intrinsic")
+)]
 
 /// Kilohertz of the counter; `None` where it does not run evenly, or there is none.
 pub(crate) fn khz() -> Option<u64> {
@@ -18,10 +21,7 @@ mod imp {
     const READINGS: usize = 8;
 
     pub(super) fn khz() -> Option<u64> {
-        let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-        let flags = info.lines().find(|line| line.starts_with("flags"))?;
-        let has = |flag| flags.split_whitespace().any(|word| word == flag);
-        if !has("constant_tsc") || !has("nonstop_tsc") {
+        if !runs_evenly() {
             return None;
         }
         let (first_ticks, first_time) = reading()?;
@@ -30,6 +30,24 @@ mod imp {
         let elapsed = last_time.duration_since(first_time).as_nanos();
         let ticks = u128::from(last_ticks.checked_sub(first_ticks)?);
         u64::try_from(ticks * 1_000_000 / elapsed.max(1)).ok()
+    }
+
+    /// Whether the counter runs at one rate in all states, as the kernel judges it.
+    #[cfg(target_os = "linux")]
+    fn runs_evenly() -> bool {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let flags = info.lines().find(|line| line.starts_with("flags"));
+        let has = |flag| flags.is_some_and(|line| line.split_whitespace().any(|word| word == flag));
+        has("constant_tsc") && has("nonstop_tsc")
+    }
+
+    /// Whether the counter runs at one rate in all states, as the processor says.
+    #[cfg(not(target_os = "linux"))]
+    fn runs_evenly() -> bool {
+        const POWER: u32 = 0x8000_0007;
+        const INVARIANT: u32 = 1 << 8;
+        use std::arch::x86_64::__cpuid;
+        __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT != 0
     }
 
     fn reading() -> Option<(u64, Instant)> {

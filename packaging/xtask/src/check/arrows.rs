@@ -12,7 +12,8 @@ use crate::project::Project;
 const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-protocol", &[]),
     ("kiln-layer", &[]),
-    ("kiln-agent", &["kiln-protocol", "kiln-layer"]),
+    ("kiln-mux", &[]),
+    ("kiln-agent", &["kiln-protocol", "kiln-layer", "kiln-mux"]),
     ("kiln-platform", &[]),
     ("kiln-oci", &[]),
     ("kiln-dockerfile", &[]),
@@ -35,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kiln-store",
         ],
     ),
-    ("kiln-vmm", &["kiln-platform", "kiln-share"]),
+    ("kiln-vmm", &["kiln-mux", "kiln-platform", "kiln-share"]),
     (
         "kiln-engine",
         &[

@@ -15,7 +15,7 @@ use crate::project::Project;
 const TARGETS: &[&str] = &["aarch64-apple-darwin", "x86_64-pc-windows-gnu"];
 
 /// Every crate that runs on the host, by the one that uses them all, and the crates shared with the guest.
-const PACKAGES: &[&str] = &["kiln", "kiln-protocol", "kiln-layer"];
+const PACKAGES: &[&str] = &["kiln", "kiln-protocol", "kiln-layer", "kiln-mux"];
 
 /// Names of the C tools that build scripts and rustc ask for.
 const TOOLS: &[&str] = &["cc", "c++", "ar", "ranlib", "dlltool", "windres"];

@@ -25,6 +25,8 @@ const OPERATING_SYSTEM: &[&str] = &[
 const UNSAFE: &[&str] = &[
     "guest-agent/agent/src/sys/",
     "host/platform/src/holes.rs",
+    "host/platform/src/hypervisor_platform.rs",
+    "host/platform/src/job.rs",
     "host/platform/src/process.rs",
     // The processor's time stamp counter.
     "host/vmm/src/backends/tsc.rs",

@@ -3,11 +3,9 @@
 
 use std::ffi::OsString;
 
-use super::monitor::MONITOR_SOCKET;
 use super::program::SANDBOX;
+use super::wires::Words;
 use super::{Accelerator, SCRATCH_FILE};
-use crate::SHARE_TAG;
-use crate::backends::vhost::{FS_QUEUE_SIZE, FS_SOCKET, VSOCK_SOCKET};
 use crate::control::HelperConfig;
 
 /// Bus frequency of the emulated local APIC timer, which the guest need not measure then.
@@ -17,7 +15,7 @@ const LAPIC_TIMER_KHZ: u32 = 1_000_000;
 const MIN_TSC_KHZ: u64 = 100_000;
 
 /// All arguments.
-pub(super) fn of(accelerator: Accelerator, config: &HelperConfig) -> Vec<OsString> {
+pub(super) fn of(accelerator: Accelerator, config: &HelperConfig, wires: &Words) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
     let memory = config.memory_mib;
@@ -35,49 +33,25 @@ pub(super) fn of(accelerator: Accelerator, config: &HelperConfig) -> Vec<OsStrin
         "-display",
         "none",
     ]);
-    push(&["-machine", &format!("{},memory-backend=ram", machine())]);
-    push(&["-accel", accelerator_words(accelerator)]);
-    push(&[
-        "-cpu",
-        if accelerator == Accelerator::Kvm {
-            "host"
-        } else {
-            "max"
-        },
-    ]);
+    push(&["-machine", &format!("{}{}", machine(), wires.machine)]);
+    push(&["-accel", accelerator.words()]);
+    push(&["-cpu", accelerator.processor()]);
     push(&["-smp", &cpus.to_string()]);
     push(&["-m", &format!("{memory}M")]);
-    // Shared, so that our devices can map it.
-    push(&[
-        "-object",
-        &format!("memory-backend-memfd,id=ram,size={memory}M,share=on"),
-    ]);
-    // Our standard streams: whoever started QEMU keeps what the guest says within bounds.
-    push(&["-serial", "stdio"]);
     if config.facts.sandbox {
         push(&["-sandbox", SANDBOX]);
     }
-    push(&[
-        "-chardev",
-        &format!("socket,id=monitor,path={MONITOR_SOCKET}"),
-    ]);
+    for argument in &wires.arguments {
+        push(&[argument]);
+    }
     push(&["-mon", "chardev=monitor,mode=control"]);
-
-    push(&["-chardev", &format!("socket,id=vsock,path={VSOCK_SOCKET}")]);
-    push(&["-device", "vhost-user-vsock-device,chardev=vsock"]);
-    push(&["-chardev", &format!("socket,id=fs,path={FS_SOCKET}")]);
-    let queue = format!("queue-size={FS_QUEUE_SIZE}");
-    push(&[
-        "-device",
-        &format!("vhost-user-fs-device,chardev=fs,tag={SHARE_TAG},{queue}"),
-    ]);
     // Nothing on it outlives the VM: no flush is worth its time. A full host disk stops the guest, which
     // the monitor then ends: the guest itself could only call it an I/O error.
     let drive = "if=none,id=scratch,format=raw,cache=unsafe,discard=unmap,werror=enospc";
     push(&["-drive", &format!("{drive},file={SCRATCH_FILE}")]);
     push(&["-device", "virtio-blk-device,drive=scratch"]);
 
-    let command_line = kernel_command_line(accelerator, config);
+    let command_line = kernel_command_line(accelerator, config, wires);
     push(&["-append", &command_line]);
     arguments.extend(["-kernel".into(), config.kernel.clone()]);
     arguments.extend(["-initrd".into(), config.initramfs.clone()]);
@@ -93,14 +67,7 @@ fn machine() -> &'static str {
     }
 }
 
-fn accelerator_words(accelerator: Accelerator) -> &'static str {
-    match accelerator {
-        Accelerator::Kvm => "kvm",
-        Accelerator::Tcg => "tcg",
-    }
-}
-
-fn kernel_command_line(accelerator: Accelerator, config: &HelperConfig) -> String {
+fn kernel_command_line(accelerator: Accelerator, config: &HelperConfig, wires: &Words) -> String {
     let console = if cfg!(target_arch = "aarch64") {
         "ttyAMA0"
     } else {
@@ -119,6 +86,7 @@ fn kernel_command_line(accelerator: Accelerator, config: &HelperConfig) -> Strin
             words.push(format!("tsc_early_khz={khz} tsc=reliable"));
         }
     }
+    words.extend(wires.kernel.iter().map(|word| (*word).to_owned()));
     words.extend(config.kernel_args.iter().cloned());
     words.join(" ")
 }
@@ -143,12 +111,21 @@ mod tests {
             scratch: "/image/scratch.img".into(),
             memory_mib: 512,
             cpus: 4,
+            token: "abc".to_owned(),
             kernel_args: vec!["kiln.token=abc".to_owned()],
         }
     }
 
+    fn wires() -> Words {
+        Words {
+            machine: ",memory-backend=ram",
+            arguments: vec!["-serial".to_owned(), "stdio".to_owned()],
+            kernel: vec!["kiln.link=x"],
+        }
+    }
+
     fn line(accelerator: Accelerator) -> String {
-        let words = of(accelerator, &config());
+        let words = of(accelerator, &config(), &wires());
         words
             .iter()
             .map(|word| word.to_str().unwrap())
@@ -163,7 +140,12 @@ mod tests {
         let knows = line.contains("tsc_early_khz=2600000 tsc=reliable");
         assert_eq!(knows, cfg!(target_arch = "x86_64"), "{line}");
         assert!(
-            line.contains("kiln.token=abc -kernel /image/vmlinux"),
+            line.contains("kiln.link=x kiln.token=abc -kernel /image/vmlinux"),
+            "{line}"
+        );
+        assert!(line.contains(",memory-backend=ram -accel tcg "), "{line}");
+        assert!(
+            line.contains(" -serial stdio -mon chardev=monitor,mode=control "),
             "{line}"
         );
     }

@@ -1,24 +1,30 @@
-//! QEMU, with KVM or emulating: a microvm machine whose vsock and file-system devices are ours.
+//! QEMU with one of the systems' hypervisors or emulating, and two ways to reach its guest.
+//!
+//! On Linux our own vsock and virtio-fs devices serve it over vhost-user; everywhere, virtio-serial ports do.
 
+mod accelerator;
 mod arguments;
 mod bounded_log;
 mod monitor;
 mod program;
+mod serial;
+#[cfg(target_os = "linux")]
+mod vhost_wires;
+mod wires;
 
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use kiln_platform::BoundChild;
+use kiln_platform::child::signal_of;
 use kiln_share::Server;
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal};
 
+use self::accelerator::Accelerator;
 use self::monitor::Monitor;
-use super::{Facts, Probe, RunningVm, VmBackend, kvm, tsc, vhost};
+use self::wires::{Wires, keep};
+use super::{Facts, Probe, RunningVm, VmBackend, tsc};
 use crate::config::BackendKind;
 use crate::console::ConsoleTail;
 use crate::control::HelperConfig;
@@ -32,37 +38,98 @@ const SCRATCH_FILE: &str = "scratch.img";
 /// Name of what QEMU itself writes, in the VM's directory.
 const PROGRAM_LOG: &str = "qemu.log";
 
-/// How QEMU runs the guest's instructions.
+/// How the guest is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accelerator {
-    Kvm,
-    Tcg,
+enum Link {
+    /// vsock and virtio-fs devices of our own.
+    #[cfg(target_os = "linux")]
+    Vhost,
+    /// virtio-serial ports.
+    Serial,
 }
 
 /// The back-end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Qemu(Accelerator);
+pub(super) struct Qemu {
+    flavour: Flavour,
+}
 
-impl Qemu {
-    pub(super) const KVM: Self = Self(Accelerator::Kvm);
-    pub(super) const TCG: Self = Self(Accelerator::Tcg);
+/// One way to use QEMU.
+#[derive(Clone, Copy, Debug)]
+struct Flavour {
+    kind: BackendKind,
+    accelerator: Accelerator,
+    link: Link,
+}
+
+/// Those of this system, best first.
+#[cfg(target_os = "linux")]
+const FLAVOURS: &[Flavour] = &[
+    Flavour {
+        kind: BackendKind::QemuKvm,
+        accelerator: Accelerator::Kvm,
+        link: Link::Vhost,
+    },
+    Flavour {
+        kind: BackendKind::QemuTcg,
+        accelerator: Accelerator::Tcg,
+        link: Link::Vhost,
+    },
+    SERIAL,
+];
+
+#[cfg(target_os = "macos")]
+const FLAVOURS: &[Flavour] = &[
+    Flavour {
+        kind: BackendKind::QemuHvf,
+        accelerator: Accelerator::Hvf,
+        link: Link::Serial,
+    },
+    SERIAL,
+];
+
+#[cfg(windows)]
+const FLAVOURS: &[Flavour] = &[
+    Flavour {
+        kind: BackendKind::QemuWhpx,
+        accelerator: Accelerator::Whpx,
+        link: Link::Serial,
+    },
+    SERIAL,
+];
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+const FLAVOURS: &[Flavour] = &[SERIAL];
+
+/// What runs wherever QEMU does.
+const SERIAL: Flavour = Flavour {
+    kind: BackendKind::QemuSerial,
+    accelerator: Accelerator::Tcg,
+    link: Link::Serial,
+};
+
+/// All back-ends of this system that use QEMU, best first.
+pub(super) fn all() -> impl Iterator<Item = Qemu> {
+    FLAVOURS.iter().map(|flavour| Qemu { flavour: *flavour })
 }
 
 impl VmBackend for Qemu {
     fn kind(&self) -> BackendKind {
-        match self.0 {
-            Accelerator::Kvm => BackendKind::QemuKvm,
-            Accelerator::Tcg => BackendKind::QemuTcg,
-        }
+        self.flavour.kind
     }
 
     fn capabilities(&self) -> Capabilities {
-        let hardware = self.0 == Accelerator::Kvm;
+        let devices = self.flavour.link != Link::Serial;
         Capabilities {
-            hardware,
-            virtio_fs: true,
-            vsock: true,
+            hardware: self.flavour.accelerator != Accelerator::Tcg,
+            virtio_fs: devices,
+            vsock: devices,
         }
+    }
+
+    fn on_request_only(&self) -> bool {
+        // Emulation with devices of our own does all that this does, faster.
+        cfg!(target_os = "linux") && self.flavour.link == Link::Serial
     }
 
     fn probe(&self, program_dirs: &[PathBuf]) -> Probe {
@@ -78,9 +145,7 @@ impl VmBackend for Qemu {
             let reason = format!("{} is not installed", program::NAME);
             return broken(None, reason, program::INSTALL_HINT.to_owned());
         };
-        if self.0 == Accelerator::Kvm
-            && let Err(unusable) = kvm::check()
-        {
+        if let Err(unusable) = self.flavour.accelerator.check() {
             return broken(
                 Some(program),
                 unusable.reason.to_owned(),
@@ -91,7 +156,9 @@ impl VmBackend for Qemu {
             Ok(detail) => Probe {
                 facts: Facts {
                     sandbox: program::has_sandbox(&program),
-                    tsc_khz: (self.0 == Accelerator::Tcg).then(tsc::khz).flatten(),
+                    tsc_khz: (self.flavour.accelerator == Accelerator::Tcg)
+                        .then(tsc::khz)
+                        .flatten(),
                 },
                 program: Some(program),
                 status: BackendStatus::Works { detail },
@@ -105,28 +172,23 @@ impl VmBackend for Qemu {
         config: &HelperConfig,
         share: Arc<Server>,
     ) -> Result<Box<dyn RunningVm>, ExitReason> {
-        let directory = Path::new(&config.directory);
-        vhost::serve(directory, share)?;
-        let monitor = Monitor::listen()?;
+        let monitor = Monitor::default();
+        let wires = self.lay_wires(config, share, &monitor)?;
         kiln_platform::sparse::copy_sparse(Path::new(&config.scratch), Path::new(SCRATCH_FILE))
             .map_err(|error| scratch_failed(&error))?;
         let mut command = Command::new(&config.program);
-        command.args(arguments::of(self.0, config));
-        let mut child = spawn(command, config)?;
-        let logs = Mutex::new(vec![
-            keep("guest-console", child.stdout.take(), CONSOLE_LOG)?,
-            keep("qemu-log", child.stderr.take(), PROGRAM_LOG)?,
-        ]);
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let handle = pid
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
-            .map_err(|error| host_failed("watch QEMU", &error.into()))?;
+        command.args(arguments::of(
+            self.flavour.accelerator,
+            config,
+            &wires.words(),
+        ));
+        let child = spawn(command, config)?;
+        let log = child.take_stderr().expect("the errors are piped");
+        let mut logs = vec![keep("qemu-log", log, PROGRAM_LOG)?];
+        logs.extend(wires.join(&child)?);
         Ok(Box::new(RunningQemu {
-            pid: child.id(),
-            child: Mutex::new(child),
-            handle,
-            logs,
+            child,
+            logs: Mutex::new(logs),
             monitor,
             program: config.program.to_string_lossy().into_owned(),
             memory_mib: config.memory_mib,
@@ -134,34 +196,34 @@ impl VmBackend for Qemu {
     }
 }
 
-fn spawn(mut command: Command, config: &HelperConfig) -> Result<Child, ExitReason> {
+impl Qemu {
+    fn lay_wires(
+        &self,
+        config: &HelperConfig,
+        share: Arc<Server>,
+        monitor: &Monitor,
+    ) -> Result<Box<dyn Wires>, ExitReason> {
+        match self.flavour.link {
+            #[cfg(target_os = "linux")]
+            Link::Vhost => vhost_wires::lay(config, share, monitor),
+            Link::Serial => serial::lay(config, share, monitor),
+        }
+    }
+}
+
+fn spawn(mut command: Command, config: &HelperConfig) -> Result<BoundChild, ExitReason> {
     // Messages are matched against the C library's own words in one place below.
     command
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    kiln_platform::process::die_with_parent(&mut command);
-    command.spawn().map_err(|error| match error.kind() {
+    BoundChild::spawn(command).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => ExitReason::ProgramMissing {
             program: config.program.to_string_lossy().into_owned(),
         },
         _ => host_failed("start QEMU", &error),
     })
-}
-
-/// Keeps what comes out of a pipe in a file of the current directory.
-fn keep(
-    name: &str,
-    pipe: Option<impl Read + Send + 'static>,
-    file: &'static str,
-) -> Result<JoinHandle<()>, ExitReason> {
-    let pipe = pipe.expect("both outputs are piped");
-    let copy = move || drop(bounded_log::copy(pipe, Path::new(file)));
-    let thread = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(copy);
-    thread.map_err(|error| host_failed("keep QEMU's output", &error))
 }
 
 fn scratch_failed(error: &std::io::Error) -> ExitReason {
@@ -180,10 +242,7 @@ fn host_failed(action: &str, error: &std::io::Error) -> ExitReason {
 
 /// A QEMU process. The helper's current directory is the VM's.
 struct RunningQemu {
-    pid: u32,
-    child: Mutex<Child>,
-    /// Names this very process, also after its number was given to another.
-    handle: OwnedFd,
+    child: BoundChild,
     /// Threads that keep its output; they end with it.
     logs: Mutex<Vec<JoinHandle<()>>>,
     monitor: Monitor,
@@ -193,17 +252,11 @@ struct RunningQemu {
 
 impl RunningVm for RunningQemu {
     fn pid(&self) -> u32 {
-        self.pid
+        self.child.id()
     }
 
     fn wait(&self) -> ExitReason {
-        let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
-        while let Err(rustix::io::Errno::INTR) = rustix::event::poll(&mut ended, None) {}
-        let status = self
-            .child
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .wait();
+        let status = self.child.wait();
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         for log in logs.drain(..) {
             // One that panicked kept what it had.
@@ -216,14 +269,13 @@ impl RunningVm for RunningQemu {
     }
 
     fn kill(&self) {
-        // Fails only when the process has ended already.
-        let _ = rustix::process::pidfd_send_signal(&self.handle, Signal::KILL);
+        self.child.kill();
     }
 }
 
 impl RunningQemu {
     fn reason_of(&self, status: ExitStatus) -> ExitReason {
-        if let Some(signal) = status.signal() {
+        if let Some(signal) = signal_of(status) {
             return ExitReason::Killed { signal };
         }
         if self.monitor.scratch_full() {
@@ -240,7 +292,7 @@ impl RunningQemu {
         }
         let message = ConsoleTail::read(Path::new(PROGRAM_LOG)).0;
         // QEMU has no other way to say so.
-        if message.contains("Cannot allocate memory") {
+        if message.contains("Cannot allocate memory") || message.contains("set up guest memory") {
             return ExitReason::OutOfMemory {
                 memory_mib: self.memory_mib,
             };

@@ -2,18 +2,15 @@
 //!
 //! Lines of JSON; little has to be said. The VM is ended by killing the process, which asks nobody.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
-use super::{SCRATCH_FILE, host_failed};
+use super::SCRATCH_FILE;
+use super::wires::in_thread;
 use crate::error::ExitReason;
-
-/// Name of the socket, in the VM's directory, at which QEMU finds us.
-pub(super) const MONITOR_SOCKET: &str = "monitor.sock";
 
 /// Longest line; events are a few hundred bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -51,26 +48,25 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Binds the socket in the current directory and follows from a thread what QEMU tells there.
-    pub(super) fn listen() -> Result<Self, ExitReason> {
-        let failed = |error| host_failed("listen to QEMU", &error);
-        let listener = UnixListener::bind(MONITOR_SOCKET).map_err(failed)?;
-        let monitor = Self::default();
-        let scratch_full = Arc::clone(&monitor.scratch_full);
+    /// Connects in a thread and follows there what QEMU tells.
+    pub(super) fn follow<R: Read, W: Write>(
+        &self,
+        connect: impl FnOnce() -> io::Result<(R, W)> + Send + 'static,
+    ) -> Result<(), ExitReason> {
+        let scratch_full = Arc::clone(&self.scratch_full);
         let serve = move || {
-            let Ok((stream, _)) = listener.accept() else {
+            let Ok((from, to)) = connect() else {
                 return;
             };
             // A monitor that fails costs explanations, not the VM.
-            let _ = follow(&stream, &stream, |told| match told {
-                // Without a name the scratch disk takes no room after QEMU, whatever befalls us.
+            let _ = follow(from, to, |told| match told {
+                // Without a name the scratch disk takes no room after QEMU, whatever befalls us. Where an open file
+                // keeps its name, it goes with the VM's directory.
                 Told::Ready => drop(std::fs::remove_file(SCRATCH_FILE)),
                 Told::ScratchFull => scratch_full.store(true, Ordering::Release),
             });
         };
-        let thread = std::thread::Builder::new().name("qemu-monitor".to_owned());
-        thread.spawn(serve).map_err(failed)?;
-        Ok(monitor)
+        in_thread("qemu-monitor", serve).map(drop)
     }
 
     /// Whether the VM was ended because the host's disk is full.
@@ -79,7 +75,7 @@ impl Monitor {
     }
 }
 
-fn follow(from: impl Read, mut to: impl Write, mut tell: impl FnMut(Told)) -> std::io::Result<()> {
+fn follow(from: impl Read, mut to: impl Write, mut tell: impl FnMut(Told)) -> io::Result<()> {
     to.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
     let mut lines = BufReader::new(from);
     let mut line = Vec::new();

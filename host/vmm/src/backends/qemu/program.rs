@@ -11,27 +11,37 @@ pub(super) const NAME: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// What to do when it is not there.
-pub(super) const INSTALL_HINT: &str =
-    "install QEMU 7.2 or later (Debian, Ubuntu: qemu-system-x86 or -arm; Fedora: qemu-kvm)";
+pub(super) const INSTALL_HINT: &str = if cfg!(windows) {
+    "install QEMU 7.2 or later: winget install SoftwareFreedomConservancy.QEMU"
+} else if cfg!(target_os = "macos") {
+    "install QEMU 7.2 or later: brew install qemu"
+} else {
+    "install QEMU 7.2 or later (Debian, Ubuntu: qemu-system-x86 or -arm; Fedora: qemu-kvm)"
+};
 
 /// Oldest version whose microvm machine and vhost-user devices are known to work.
 const OLDEST: (u32, u32) = (7, 2);
 
-/// Places outside of the search path where distributions put it.
-const MORE_DIRS: &[&str] = &[
-    "/usr/bin",
-    "/usr/local/bin",
-    "/usr/libexec",
-    "/opt/homebrew/bin",
-];
+/// Places outside of the search path where distributions and installers put it.
+const MORE_DIRS: &[&str] = if cfg!(windows) {
+    &[r"C:\Program Files\qemu", r"C:\msys64\ucrt64\bin"]
+} else {
+    &[
+        "/usr/bin",
+        "/usr/local/bin",
+        "/usr/libexec",
+        "/opt/homebrew/bin",
+    ]
+};
 
 /// The program, from `dirs`, or else from where systems have it.
 pub(super) fn find(dirs: &[PathBuf]) -> Option<PathBuf> {
     let more = MORE_DIRS.iter().map(PathBuf::from);
+    let file = format!("{NAME}{}", std::env::consts::EXE_SUFFIX);
     dirs.iter()
         .cloned()
         .chain(more)
-        .map(|dir| dir.join(NAME))
+        .map(|dir| dir.join(&file))
         .find(|path| path.is_file())
 }
 
