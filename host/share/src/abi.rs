@@ -5,6 +5,8 @@
 //! reply    len u32 | error i32 | unique u64 | body
 //! ```
 
+use crate::operations::Errno;
+
 /// Length of a request's header.
 pub(crate) const IN_HEADER_LEN: usize = 40;
 
@@ -68,21 +70,6 @@ impl From<u32> for Opcode {
             _ => Self::Unknown,
         }
     }
-}
-
-/// Error numbers of the guest's Linux, whatever the host is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(crate) enum Errno {
-    NoEntry = 2,
-    Io = 5,
-    NotDirectory = 20,
-    IsDirectory = 21,
-    Invalid = 22,
-    ReadOnly = 30,
-    NoSuchCall = 38,
-    Protocol = 71,
-    Stale = 116,
 }
 
 /// Features offered in INIT when the kernel has them.

@@ -9,11 +9,11 @@ use crate::error::ShareError;
 
 /// An open, immutable file.
 #[derive(Debug)]
-pub(crate) struct SharedFile {
+pub struct SharedFile {
     file: File,
-    pub(crate) len: u64,
+    len: u64,
     /// Seconds since 1970; 0 where unknown or earlier.
-    pub(crate) mtime: u64,
+    mtime: u64,
 }
 
 impl SharedFile {
@@ -38,10 +38,32 @@ impl SharedFile {
         })
     }
 
+    /// Its length; what is appended to it later is not part of the share.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn mtime(&self) -> u64 {
+        self.mtime
+    }
+
+    /// The open file, for who can read from it more directly. Only what [`SharedFile::readable`] allows may
+    /// be read.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// How many of `len` bytes there are from `offset` on.
+    #[must_use]
+    pub fn readable(&self, offset: u64, len: usize) -> usize {
+        let rest = self.len.saturating_sub(offset);
+        len.min(usize::try_from(rest).unwrap_or(usize::MAX))
+    }
+
     /// Appends up to `len` bytes from `offset` on to `out`; fewer only at the end of the file.
     pub(crate) fn read_into(&self, offset: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        let rest = self.len.saturating_sub(offset);
-        let len = len.min(usize::try_from(rest).unwrap_or(usize::MAX));
+        let len = self.readable(offset, len);
         let start = out.len();
         out.resize(start + len, 0);
         let mut filled = 0;

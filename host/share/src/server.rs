@@ -1,60 +1,13 @@
-//! Answers FUSE requests from the tree.
-
-use std::path::Path;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+//! Answers FUSE requests: bytes in, bytes out.
 
 use crate::abi::{
-    Body, Errno, Header, MAJOR, MAX_PAGES, MAX_READ, MINOR, OLDEST_MINOR, OUT_HEADER_LEN, Opcode,
-    Put, init_flag,
+    Body, Header, MAJOR, MAX_PAGES, MAX_READ, MINOR, OLDEST_MINOR, OUT_HEADER_LEN, Opcode, Put,
+    init_flag,
 };
-use crate::error::ShareError;
-use crate::tree::{MAX_NAME, Node, Tree};
-
-/// How long, in seconds, the guest may believe what it was told: for its whole life, as neither a
-/// name's meaning nor a file's content ever changes.
-const VALID_SECONDS: u64 = 24 * 60 * 60;
-
-const DIRECTORY_MODE: u32 = 0o040_555;
-const FILE_MODE: u32 = 0o100_444;
-
-/// Unit of `st_blocks`.
-const SECTOR: u64 = 512;
-
-/// Preferred size of reads, told to programs through `st_blksize`.
-const BLOCK_SIZE: u32 = 4096;
-
-/// Request numbers that an ACCESS may ask for: `W_OK`.
-const ACCESS_WRITE: u32 = 2;
-
-/// Serves the share to one guest. All methods may be called from any thread.
-#[derive(Debug, Default)]
-pub struct Server {
-    tree: RwLock<Tree>,
-}
+use crate::operations::{Attributes, BLOCK_SIZE, Errno, Server, VALID};
+use crate::tree::MAX_NAME;
 
 impl Server {
-    /// A share without files.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds the regular file at `path` as `layers/<name>`. It must not change from now on.
-    pub fn add(&self, name: &str, path: &Path) -> Result<(), ShareError> {
-        self.tree
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(name, path)
-    }
-
-    /// Takes `layers/<name>` out and closes its file; whether it was there. The name stays used up.
-    pub fn remove(&self, name: &str) -> bool {
-        self.tree
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name)
-    }
-
     /// Answers one request. `reply` is replaced by the reply, at most `room` bytes long, or emptied
     /// when the protocol allows none.
     pub fn handle(&self, request: &[u8], room: usize, reply: &mut Vec<u8>) {
@@ -92,61 +45,38 @@ impl Server {
     ) -> Result<(), Errno> {
         match opcode {
             Opcode::Init => init(body, reply),
-            Opcode::Lookup => self.lookup(nodeid, body.name()?, reply),
-            Opcode::Getattr => self.getattr(nodeid, reply),
+            Opcode::Lookup => {
+                put_entry(&self.lookup(nodeid, body.name()?)?, reply);
+                Ok(())
+            }
+            Opcode::Getattr => {
+                reply.put_u64(VALID.as_secs());
+                reply.put_u64(0); // nanoseconds, padding
+                put_attributes(&self.attributes(nodeid)?, reply);
+                Ok(())
+            }
             // Opening needs no state here: say so once, and the kernel asks no more.
             Opcode::Open => Err(Errno::NoSuchCall),
-            Opcode::Read => self.read(nodeid, body, room, reply),
-            Opcode::Opendir => self.opendir(nodeid, reply),
-            Opcode::Readdir => self.readdir(nodeid, body, room, reply),
+            Opcode::Read => self.put_data(nodeid, body, room, reply),
+            Opcode::Opendir => {
+                self.directory(nodeid)?;
+                reply.put_u64(0); // handle: listings carry their own position
+                reply.put_u64(0); // flags: not cached, as files come and go
+                Ok(())
+            }
+            Opcode::Readdir => self.put_listing(nodeid, body, room, reply),
             Opcode::Statfs => {
                 statfs(reply);
                 Ok(())
             }
-            Opcode::Access if body.u32()? & ACCESS_WRITE != 0 => Err(Errno::ReadOnly),
-            Opcode::Access => self.node(nodeid).map(drop),
+            Opcode::Access => self.access(nodeid, body.u32()?),
             Opcode::Write => Err(Errno::ReadOnly),
             Opcode::Nothing | Opcode::Silent => Ok(()),
             Opcode::Unknown => Err(Errno::NoSuchCall),
         }
     }
 
-    fn tree(&self) -> RwLockReadGuard<'_, Tree> {
-        self.tree.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn node(&self, nodeid: u64) -> Result<Node, Errno> {
-        self.tree().node(nodeid).ok_or(Errno::Stale)
-    }
-
-    fn lookup(&self, parent: u64, name: &[u8], reply: &mut Vec<u8>) -> Result<(), Errno> {
-        let tree = self.tree();
-        match tree.node(parent) {
-            None => return Err(Errno::Stale),
-            Some(Node::File(_)) => return Err(Errno::NotDirectory),
-            Some(Node::Directory) => {}
-        }
-        // An error, unlike an entry with nodeid 0, is not remembered: the file may come later.
-        let nodeid = tree.lookup(parent, name).ok_or(Errno::NoEntry)?;
-        let node = tree.node(nodeid).ok_or(Errno::NoEntry)?;
-        let generation = 0;
-        for value in [nodeid, generation, VALID_SECONDS, VALID_SECONDS] {
-            reply.put_u64(value);
-        }
-        reply.put_u64(0); // nanoseconds of both times
-        put_attributes(nodeid, &node, reply);
-        Ok(())
-    }
-
-    fn getattr(&self, nodeid: u64, reply: &mut Vec<u8>) -> Result<(), Errno> {
-        let node = self.node(nodeid)?;
-        reply.put_u64(VALID_SECONDS);
-        reply.put_u64(0); // nanoseconds, padding
-        put_attributes(nodeid, &node, reply);
-        Ok(())
-    }
-
-    fn read(
+    fn put_data(
         &self,
         nodeid: u64,
         mut body: Body<'_>,
@@ -156,27 +86,12 @@ impl Server {
         let _handle = body.u64()?;
         let offset = body.u64()?;
         let wanted = body.u32()?.min(MAX_READ) as usize;
-        match self.node(nodeid)? {
-            Node::Directory => Err(Errno::IsDirectory),
-            Node::File(file) => {
-                let len = wanted.min(room - OUT_HEADER_LEN);
-                file.read_into(offset, len, reply).map_err(|_| Errno::Io)
-            }
-        }
+        let len = wanted.min(room - OUT_HEADER_LEN);
+        let file = self.file(nodeid)?;
+        file.read_into(offset, len, reply).map_err(|_| Errno::Io)
     }
 
-    fn opendir(&self, nodeid: u64, reply: &mut Vec<u8>) -> Result<(), Errno> {
-        match self.node(nodeid)? {
-            Node::File(_) => Err(Errno::NotDirectory),
-            Node::Directory => {
-                reply.put_u64(0); // handle: listings carry their own position
-                reply.put_u64(0); // flags: not cached, as files come and go
-                Ok(())
-            }
-        }
-    }
-
-    fn readdir(
+    fn put_listing(
         &self,
         nodeid: u64,
         mut body: Body<'_>,
@@ -187,27 +102,21 @@ impl Server {
         let after = body.u64()?;
         let wanted = body.u32()?.min(MAX_READ) as usize;
         let limit = wanted.min(room - OUT_HEADER_LEN) + OUT_HEADER_LEN;
-        let tree = self.tree();
-        match tree.node(nodeid).ok_or(Errno::Stale)? {
-            Node::File(_) => return Err(Errno::NotDirectory),
-            Node::Directory => {}
-        }
-        for (offset, entry, name) in tree.list(nodeid, after) {
+        self.list(nodeid, after, |entry| {
             const FIXED: usize = 24;
-            let padded = (FIXED + name.len()).next_multiple_of(8);
+            let padded = (FIXED + entry.name.len()).next_multiple_of(8);
             if reply.len() + padded > limit {
-                break;
+                return false;
             }
             let end = reply.len() + padded;
-            let mode = tree.node(entry).map_or(0, |node| mode_of(&node));
-            reply.put_u64(entry);
-            reply.put_u64(offset);
-            reply.put_u32(name.len() as u32);
-            reply.put_u32(mode >> 12);
-            reply.extend_from_slice(name);
+            reply.put_u64(entry.nodeid);
+            reply.put_u64(entry.offset);
+            reply.put_u32(entry.name.len() as u32);
+            reply.put_u32(entry.mode >> 12);
+            reply.extend_from_slice(entry.name);
             reply.resize(end, 0);
-        }
-        Ok(())
+            true
+        })
     }
 }
 
@@ -253,20 +162,27 @@ fn statfs(reply: &mut Vec<u8>) {
     reply.resize(OUT_HEADER_LEN + 80, 0);
 }
 
-fn mode_of(node: &Node) -> u32 {
-    match node {
-        Node::Directory => DIRECTORY_MODE,
-        Node::File(_) => FILE_MODE,
+/// Writes a `fuse_entry_out`.
+fn put_entry(attributes: &Attributes, reply: &mut Vec<u8>) {
+    let generation = 0;
+    let valid = VALID.as_secs();
+    for value in [attributes.nodeid, generation, valid, valid] {
+        reply.put_u64(value);
     }
+    reply.put_u64(0); // nanoseconds of both times
+    put_attributes(attributes, reply);
 }
 
 /// Writes a `fuse_attr`.
-fn put_attributes(nodeid: u64, node: &Node, reply: &mut Vec<u8>) {
-    let (size, mtime, links) = match node {
-        Node::Directory => (0, 0, 2),
-        Node::File(file) => (file.len, file.mtime, 1),
-    };
-    for value in [nodeid, size, size.div_ceil(SECTOR), mtime, mtime, mtime] {
+fn put_attributes(attributes: &Attributes, reply: &mut Vec<u8>) {
+    let Attributes {
+        nodeid,
+        mode,
+        links,
+        size,
+        mtime,
+    } = *attributes;
+    for value in [nodeid, size, attributes.blocks(), mtime, mtime, mtime] {
         reply.put_u64(value);
     }
     let nanoseconds = [0, 0, 0];
@@ -274,7 +190,7 @@ fn put_attributes(nodeid: u64, node: &Node, reply: &mut Vec<u8>) {
     for value in nanoseconds {
         reply.put_u32(value);
     }
-    for value in [mode_of(node), links, uid, gid, device, BLOCK_SIZE, flags] {
+    for value in [mode, links, uid, gid, device, BLOCK_SIZE, flags] {
         reply.put_u32(value);
     }
 }
