@@ -21,6 +21,10 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "Folder of images, layers and the build cache",
     },
     Variable {
+        name: "KILN_CONFIG",
+        meaning: "File with your settings, in place of kiln.toml in the folder of configuration",
+    },
+    Variable {
         name: "KILN_VM_IMAGE",
         meaning: "Folder of the VM's kernel, initramfs and disk template",
     },
@@ -57,6 +61,14 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "Where the data folder is if KILN_DATA_DIR is not set (Linux)",
     },
     Variable {
+        name: "XDG_CONFIG_HOME",
+        meaning: "Where kiln/kiln.toml is looked for, else in ~/.config (Linux, macOS)",
+    },
+    Variable {
+        name: "APPDATA",
+        meaning: "Where kiln\\kiln.toml is looked for (Windows)",
+    },
+    Variable {
         name: "LOCALAPPDATA",
         meaning: "Where the data folder is if KILN_DATA_DIR is not set (Windows)",
     },
@@ -67,6 +79,10 @@ pub const VARIABLES: &[Variable] = &[
 pub struct Environment {
     /// `KILN_DATA_DIR`, else the system's place for data; `None` when there is no home either.
     pub data_dir: Option<PathBuf>,
+    /// The user's `kiln.toml`, which need not be there; `None` when there is no home.
+    pub config_file: Option<PathBuf>,
+    /// `KILN_CONFIG` named that file, so that it has to be there.
+    pub config_named: bool,
     /// `KILN_VM_IMAGE`.
     pub vm_image: Option<PathBuf>,
     /// `KILN_VMM`.
@@ -95,6 +111,11 @@ impl Environment {
             data_dir: set("KILN_DATA_DIR")
                 .map(PathBuf::from)
                 .or_else(|| kiln_platform::data_dir("kiln", &|name: &str| set(name))),
+            config_file: set("KILN_CONFIG").map(PathBuf::from).or_else(|| {
+                kiln_platform::config_dir("kiln", &|name: &str| set(name))
+                    .map(|dir| dir.join(kiln_config::FILE_NAME))
+            }),
+            config_named: set("KILN_CONFIG").is_some(),
             vm_image: set("KILN_VM_IMAGE").map(PathBuf::from),
             vmm: text("KILN_VMM"),
             progress: text("KILN_PROGRESS"),

@@ -163,11 +163,27 @@ impl Failure {
         Self::of(exit, &error).with(|report| {
             // Where a build was stopped is chance: no line is to blame.
             let span = error.span.filter(|_| exit != Exit::Interrupted);
-            if let (Some(span), Some((name, bytes))) = (span, dockerfile) {
+            if let Cause::Project(project) = &error.cause {
+                let name = project.path.to_string_lossy();
+                let span = project.error.span.clone();
+                report.excerpt = Some(excerpt::render(&name, &project.bytes, span));
+            } else if let (Some(span), Some((name, bytes))) = (span, dockerfile) {
                 report.excerpt = Some(excerpt::render(name, bytes, span));
             }
             report.hint = hints::of_build(&error.cause);
             report.add_evidence(error.cause);
+        })
+    }
+
+    /// A `kiln.toml` that cannot be used.
+    #[must_use]
+    pub fn of_settings(path: &Path, bytes: &[u8], error: &kiln_config::ConfigError) -> Self {
+        Self::new(Exit::Usage, "your settings cannot be used").with(|report| {
+            report.causes.push(error.problem.to_string());
+            report.causes.extend(causes(&error.problem));
+            let name = path.to_string_lossy();
+            report.excerpt = Some(excerpt::render(&name, bytes, error.span.clone()));
+            report.hint = error.problem.hint();
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the user may do about a failure that the libraries only name. Text only; decides nothing.
 
+use kiln_context::ContextError;
 use kiln_engine::{Cause, RunFailure};
 use kiln_plan::PlanErrorKind;
 use kiln_rootfs::CopyError;
@@ -21,6 +22,15 @@ pub fn of_build(cause: &Cause) -> Option<String> {
         Cause::Ignored { file, rule, .. } => {
             format!("{file} line {} (`{}`) excludes it", rule.line, rule.text)
         }
+        Cause::Project(error) => return error.error.problem.hint(),
+        Cause::Context(ContextError::CaseClash { .. })
+        | Cause::Copy(CopyError::Context(ContextError::CaseClash { .. })) => {
+            "rename one of them, or exclude it in .dockerignore".to_owned()
+        }
+        Cause::Copy(CopyError::NotFound {
+            similar: Some(path),
+            ..
+        }) => format!("there is `{path}`: upper and lower case count, on every system"),
         Cause::Copy(CopyError::NotFound { .. }) => {
             "paths are relative to the root of the context, or of the image that --from names"
                 .to_owned()

@@ -11,6 +11,7 @@ use crate::env::Environment;
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::hints;
+use crate::settings;
 
 /// One run of the program.
 pub struct Invocation {
@@ -99,10 +100,12 @@ impl Invocation {
     /// How a VM is to be made.
     pub fn vm_settings(&self, options: &VmOptions) -> Result<VmSettings, Failure> {
         let helper_exe = self.environment.current_exe.clone();
+        let user = settings::read(&self.environment)?;
         let backend = options
             .vmm
             .as_ref()
             .or(self.environment.vmm.as_ref())
+            .or(user.backend.as_ref())
             .cloned();
         if let Some(Err(error)) = backend.as_ref().map(|name| name.parse::<BackendKind>()) {
             return Err(Failure::of(Exit::Usage, &error));
@@ -111,8 +114,8 @@ impl Invocation {
             image_dirs: self.vm_image_dirs(),
             helper_exe: helper_exe
                 .ok_or_else(|| Failure::host("the path of this program cannot be found out"))?,
-            memory_mib: options.memory_mib()?,
-            cpus: options.cpus,
+            memory_mib: memory_mib(options.memory.as_ref().or(user.memory.as_ref()))?,
+            cpus: options.cpus.or(user.cpus),
             backend,
         })
     }
@@ -142,23 +145,22 @@ pub struct VmOptions {
 /// Least memory in MiB with which the guest's kernel, agent and a shell still work.
 const LEAST_MEMORY_MIB: u64 = 128;
 
-impl VmOptions {
-    fn memory_mib(&self) -> Result<u32, Failure> {
-        let Some(text) = &self.memory else {
-            return Ok(kiln_vmm::VmConfig::DEFAULT_MEMORY_MIB);
-        };
-        let bytes = crate::format::size::parse_binary(text).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is not an amount of memory")).hint("try `2g`")
-        })?;
-        let mib = bytes.div_ceil(1 << 20);
-        if mib < LEAST_MEMORY_MIB {
-            return Err(Failure::usage(format!(
-                "a VM needs at least {LEAST_MEMORY_MIB}m of memory, not `{text}`"
-            )));
-        }
-        u32::try_from(mib)
-            .map_err(|_| Failure::usage(format!("`{text}` is more memory than a VM can have")))
+/// An amount in words, else the default.
+fn memory_mib(text: Option<&String>) -> Result<u32, Failure> {
+    let Some(text) = text else {
+        return Ok(kiln_vmm::VmConfig::DEFAULT_MEMORY_MIB);
+    };
+    let bytes = crate::format::size::parse_binary(text).ok_or_else(|| {
+        Failure::usage(format!("`{text}` is not an amount of memory")).hint("try `2g`")
+    })?;
+    let mib = bytes.div_ceil(1 << 20);
+    if mib < LEAST_MEMORY_MIB {
+        return Err(Failure::usage(format!(
+            "a VM needs at least {LEAST_MEMORY_MIB}m of memory, not `{text}`"
+        )));
     }
+    u32::try_from(mib)
+        .map_err(|_| Failure::usage(format!("`{text}` is more memory than a VM can have")))
 }
 
 #[cfg(test)]
@@ -166,11 +168,7 @@ mod tests {
     use super::*;
 
     fn mib(text: &str) -> Result<u32, Failure> {
-        VmOptions {
-            memory: Some(text.to_owned()),
-            ..VmOptions::default()
-        }
-        .memory_mib()
+        memory_mib(Some(&text.to_owned()))
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod interrupt;
 mod invocation;
 mod progress;
 mod refused;
+mod settings;
 mod terminal;
 
 use std::process::ExitCode;

@@ -168,3 +168,77 @@ fn a_reader_that_goes_away_is_no_error() {
         (Some(0), "")
     );
 }
+
+#[test]
+fn modes_of_the_project_are_those_of_the_image_on_every_host() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\nCOPY a.sh b.txt d /\n");
+    env.write(".dockerignore", "");
+    env.write("ctx/.dockerignore", "kiln.toml\n");
+    for name in ["a.sh", "b.txt", "d/e/c.txt"] {
+        env.write(&format!("ctx/{name}"), "x");
+    }
+    let build = || env.kiln(&["build", "-q", "ctx"]).stdout();
+    let settle = |modes: &str| {
+        env.write(
+            "ctx/kiln.toml",
+            format!("[context.modes]\n\"**\" = \"0644\"\n\"**/\" = \"0755\"\n{modes}"),
+        );
+    };
+    settle("\"*.sh\" = \"0755\"\n");
+    let first = build();
+    assert_eq!(build(), first);
+    settle("\"*.sh\" = \"0700\"\n");
+    assert_ne!(build(), first, "modes are part of the cache key");
+    settle("\"*.sh\" = \"0755\"\n");
+    // What a host without modes shows, and what one with others does.
+    for (file, folder) in [(0o755, 0o755), (0o600, 0o700)] {
+        for name in ["a.sh", "b.txt", "d/e/c.txt", "d/e", "d"] {
+            let path = env.dir().join("ctx").join(name);
+            environment::set_mode(&path, if path.is_dir() { folder } else { file });
+        }
+        assert_eq!(build(), first);
+    }
+}
+
+#[test]
+fn mistakes_in_a_projects_settings_are_shown_with_their_line() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\nCOPY a /\n");
+    env.write("ctx/a", "x");
+    env.write("ctx/kiln.toml", "[context]\n\n[vm]\nmemory = \"64g\"\n");
+    let told = env.kiln(&["build", "ctx"]).failure(2);
+    assert!(
+        told.contains("`vm` is not for a project to decide") && told.contains("kiln.toml:3:2"),
+        "{told}"
+    );
+}
+
+#[test]
+fn names_that_differ_by_case_alone_are_refused_where_case_does_not_count() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\nCOPY . /\n");
+    env.write("ctx/src/Straße", "x");
+    env.write("ctx/src/STRAßE", "y");
+    env.kiln(&["build", "ctx"]).stdout();
+    env.write("ctx/kiln.toml", "[context]\ncase-insensitive = true\n");
+    let told = env.kiln(&["build", "ctx"]).failure(1);
+    assert!(
+        told.contains("`src/STRAßE` and `src/Straße` are the same name"),
+        "{told}"
+    );
+    env.write("ctx/.dockerignore", "src/STRA*\n");
+    env.kiln(&["build", "ctx"]).stdout();
+}
+
+#[test]
+fn a_source_in_another_case_is_an_error_that_names_the_file() {
+    let env = TestEnvironment::new();
+    env.write("ctx/Dockerfile", "FROM scratch\nCOPY readme.md /\n");
+    env.write("ctx/README.md", "x");
+    let told = env.kiln(&["build", "ctx"]).failure(1);
+    assert!(
+        told.contains("hint: there is `/README.md`: upper and lower case count"),
+        "{told}"
+    );
+}

@@ -8,10 +8,12 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::case::{self, CaseRule};
 use crate::digest::{self, FileDigest, FileFacts};
 use crate::error::ContextError;
 use crate::ignore::{Ignore, RuleRef};
 use crate::metadata::{self, Identity};
+use crate::modes::Modes;
 use crate::scan;
 use crate::stat_index::StatIndex;
 use crate::tree::{NodeId, NodeKind, Tree};
@@ -21,6 +23,8 @@ use crate::tree::{NodeId, NodeKind, Tree};
 pub struct Context {
     root: PathBuf,
     ignore: Ignore,
+    modes: Modes,
+    case: CaseRule,
     index: Option<StatIndex>,
     tree: OnceLock<Tree>,
     facts: OnceLock<Vec<OnceLock<FileFacts>>>,
@@ -32,6 +36,8 @@ impl Context {
         Context {
             root: root.into(),
             ignore,
+            modes: Modes::default(),
+            case: CaseRule::default(),
             index: None,
             tree: OnceLock::new(),
             facts: OnceLock::new(),
@@ -42,6 +48,20 @@ impl Context {
     #[must_use]
     pub fn with_stat_index(mut self, path: &Path) -> Context {
         self.index = Some(StatIndex::open(path));
+        self
+    }
+
+    /// Let files have other modes than those that the folder's file system gives them.
+    #[must_use]
+    pub fn with_modes(mut self, modes: Modes) -> Context {
+        self.modes = modes;
+        self
+    }
+
+    /// Say whether names may differ by case alone.
+    #[must_use]
+    pub fn with_case(mut self, case: CaseRule) -> Context {
+        self.case = case;
         self
     }
 
@@ -60,7 +80,9 @@ impl Context {
         if let Some(tree) = self.tree.get() {
             return Ok(tree);
         }
-        let tree = scan::scan(&self.root, &self.ignore)?;
+        let mut tree = scan::scan(&self.root, &self.ignore)?;
+        case::check(&self.root, &tree, self.case)?;
+        self.modes.apply(&mut tree);
         Ok(self.tree.get_or_init(|| tree))
     }
 

@@ -68,11 +68,8 @@ fn digest(file: &mut File, size: u64) -> io::Result<FileDigest> {
 
 /// Whether an open file is the one that the walk saw, unchanged.
 pub(crate) fn is_still(file: &File, expected: &Identity) -> io::Result<bool> {
-    let now = metadata::facts_of_open(file)?.identity;
-    let inode =
-        !metadata::HAS_INODES || (now.device, now.inode) == (expected.device, expected.inode);
-    Ok(
-        inode
-            && (now.size, now.mtime, now.ctime) == (expected.size, expected.mtime, expected.ctime),
-    )
+    Ok(metadata::same_file(
+        &metadata::facts_of_open(file)?.identity,
+        expected,
+    ))
 }

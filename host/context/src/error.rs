@@ -38,6 +38,18 @@ pub enum ContextError {
         /// The bound.
         limit: usize,
     },
+    /// Two names of one folder differ by case alone, and case does not count there.
+    #[error(
+        "`{}` and `{}` are the same name where upper and lower case do not count",
+        first.display(),
+        second.display()
+    )]
+    CaseClash {
+        /// One, relative to the context.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// The `.dockerignore` cannot be used.
     #[error("invalid .dockerignore")]
     Ignore(#[from] IgnoreError),

@@ -127,10 +127,11 @@ impl Tree {
 
     /// Entries of a folder, sorted by name.
     pub fn children(&self, dir: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.child_range(dir).filter(|&id| self.node(id).visible)
+        self.all_children(dir).filter(|&id| self.node(id).visible)
     }
 
-    fn child_range(&self, dir: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+    /// Entries of a folder that were looked at, with those that nothing shows of.
+    pub(crate) fn all_children(&self, dir: NodeId) -> impl Iterator<Item = NodeId> + Clone + use<> {
         let node = self.node(dir);
         (node.first_child..node.first_child + node.children).map(NodeId)
     }

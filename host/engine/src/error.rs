@@ -62,6 +62,9 @@ pub enum Cause {
         /// The rule.
         rule: kiln_context::RuleRef,
     },
+    /// The project's settings cannot be used.
+    #[error("the project's settings cannot be used")]
+    Project(#[source] Box<ProjectError>),
     /// The context cannot be read.
     #[error(transparent)]
     Context(#[from] kiln_context::ContextError),
@@ -142,6 +145,19 @@ pub enum Cause {
     Interrupted,
 }
 
+/// A `kiln.toml` in a context that cannot be used, with all that is needed to show where.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct ProjectError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// What is wrong with it.
+    #[source]
+    pub error: kiln_config::ConfigError,
+}
+
 /// How a RUN ended that did not end well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunFailure {
@@ -169,7 +185,7 @@ impl BuildError {
     pub fn kind(&self) -> FailureKind {
         match &self.cause {
             Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
-            Cause::Backend(_) => FailureKind::Usage,
+            Cause::Backend(_) | Cause::Project(_) => FailureKind::Usage,
             Cause::Interrupted => FailureKind::Interrupted,
             _ => FailureKind::Build,
         }

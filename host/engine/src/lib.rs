@@ -24,7 +24,7 @@ mod source;
 mod stage;
 
 pub use build::{BuildOutcome, build};
-pub use error::{BuildError, Cause, FailureKind, RunFailure};
+pub use error::{BuildError, Cause, FailureKind, ProjectError, RunFailure};
 pub use event::{Event, Events, OutputStream, StepHead, StepId};
 pub use request::{
     BuildRequest, Cancel, DockerfileSource, ExtraHost, NamedContext, Secret, VmSettings,

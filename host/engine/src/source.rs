@@ -3,19 +3,24 @@
 //! Nothing is read before a step needs it. A context is walked once, whatever number of steps copy from it.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kiln_config::Project;
 use kiln_context::{Context, Ignore};
 use kiln_oci::{ChainId, DiffId, Digest};
 use kiln_rootfs::{CopySpec, MergedView, Selection, SourceTree};
 use kiln_store::Store;
 
-use crate::error::Cause;
+use crate::error::{Cause, ProjectError};
 use crate::request::{BuildRequest, NamedContext};
 
 /// File in a context that says what of it a build may not see.
 const IGNORE_FILE: &str = ".dockerignore";
+
+/// Bytes that are read of files with rules: one more than their parsers take.
+const MAX_SETTINGS: u64 = (1 << 20) + 1;
 
 /// The contexts of one build.
 pub struct Sources<'a> {
@@ -64,7 +69,7 @@ impl<'a> Sources<'a> {
         let root = self.request.context.as_ref().ok_or(Cause::NoContext)?;
         let (ignore, path) = self.ignore(root)?;
         self.ignore_path = path;
-        let context = self.open(root, ignore);
+        let context = self.open(root, ignore)?;
         self.main = Some(Arc::clone(&context));
         Ok(context)
     }
@@ -77,7 +82,7 @@ impl<'a> Sources<'a> {
         match self.request.named_contexts.get(name) {
             Some(NamedContext::Folder(root)) => {
                 let ignore = read_ignore(&root.join(IGNORE_FILE))?.unwrap_or_else(Ignore::none);
-                let context = self.open(root, ignore);
+                let context = self.open(root, ignore)?;
                 self.named.insert(name.to_owned(), Arc::clone(&context));
                 Ok(SourceTree::Context(context))
             }
@@ -120,9 +125,13 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn open(&self, root: &Path, ignore: Ignore) -> Arc<Context> {
-        let index = self.store.stat_index_path(root);
-        Arc::new(Context::new(root, ignore).with_stat_index(&index))
+    fn open(&self, root: &Path, ignore: Ignore) -> Result<Arc<Context>, Cause> {
+        let project = read_project(&root.join(kiln_config::FILE_NAME))?;
+        let context = Context::new(root, ignore)
+            .with_modes(project.modes)
+            .with_case(project.case)
+            .with_stat_index(&self.store.stat_index_path(root));
+        Ok(Arc::new(context))
     }
 
     /// The rules of the context: those beside the Dockerfile, if it has its own, else those in the context's root.
@@ -142,10 +151,35 @@ impl<'a> Sources<'a> {
 }
 
 fn read_ignore(path: &Path) -> Result<Option<Ignore>, Cause> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(
+    match read_if_there(path)? {
+        Some(bytes) => Ok(Some(
             Ignore::parse(&bytes).map_err(kiln_context::ContextError::from)?,
         )),
+        None => Ok(None),
+    }
+}
+
+/// What the project says of this context; the defaults where it says nothing.
+fn read_project(path: &Path) -> Result<Project, Cause> {
+    let Some(bytes) = read_if_there(path)? else {
+        return Ok(Project::default());
+    };
+    Project::parse(&bytes).map_err(|error| {
+        Cause::Project(Box::new(ProjectError {
+            path: path.to_owned(),
+            bytes,
+            error,
+        }))
+    })
+}
+
+/// The bytes of a small file of the context's folder, as many as its parser may refuse.
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Cause> {
+    let mut bytes = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_SETTINGS).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(kiln_context::ContextError::Open {
             path: path.to_owned(),

@@ -19,5 +19,5 @@ pub mod process;
 pub mod sparse;
 
 pub use child::BoundChild;
-pub use dirs::data_dir;
+pub use dirs::{config_dir, data_dir};
 pub use file_lock::FileLock;

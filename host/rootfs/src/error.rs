@@ -36,6 +36,8 @@ pub enum CopyError {
         place: Place,
         /// The `.dockerignore` rule that hides it, if one does.
         ignored_by: Option<RuleRef>,
+        /// A path that is there and differs by upper and lower case alone.
+        similar: Option<String>,
     },
     /// A file would take the place of a folder.
     #[error("cannot replace directory `/{path}` with a file")]

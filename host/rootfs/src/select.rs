@@ -3,12 +3,12 @@
 //! The result says nothing of the destination. A folder gives what it holds, a file gives itself; a pattern that
 //! matches nothing gives nothing, while a plain path has to exist.
 
-use kiln_context::{Glob, clean, has_wildcards};
+use kiln_context::{Glob, clean, fold, has_wildcards};
 use kiln_layer::{Kind, file_name, join, whiteout};
 
 use crate::error::{CopyError, show};
 use crate::filter::{Filter, FilterState};
-use crate::resolve::resolve;
+use crate::resolve::{Lookup, resolve};
 use crate::source::{SourceNode, SourceTree};
 use crate::spec::CopySpec;
 use crate::stat::Stat;
@@ -112,13 +112,37 @@ fn split_pivot(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
 
 /// The node at a plain path, all symlinks followed.
 fn find(tree: &SourceTree, path: &[u8]) -> Result<SourceNode, CopyError> {
-    resolve(tree, path)?
-        .node
-        .ok_or_else(|| CopyError::NotFound {
-            path: show(path),
-            place: tree.place(),
-            ignored_by: tree.ignored_by(path),
-        })
+    if let Some(node) = resolve(tree, path)?.node {
+        return Ok(node);
+    }
+    Err(CopyError::NotFound {
+        path: show(path),
+        place: tree.place(),
+        ignored_by: tree.ignored_by(path),
+        similar: similar(tree, path)?.map(|path| show(&path)),
+    })
+}
+
+/// The path that is there if upper and lower case do not count. Links are not followed.
+fn similar(tree: &SourceTree, path: &[u8]) -> Result<Option<Vec<u8>>, CopyError> {
+    let (mut at, mut found) = (tree.root()?, Vec::new());
+    for wanted in path.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
+        if !tree.stat(&at)?.is_dir() {
+            return Ok(None);
+        }
+        let alike = |(name, _): &(Vec<u8>, SourceNode)| fold(name) == fold(wanted);
+        let entry = match tree.child(&at, wanted)? {
+            Some(node) => Some((wanted.to_vec(), node)),
+            None => tree.children(&at)?.into_iter().find(alike),
+        };
+        let Some((name, node)) = entry else {
+            return Ok(None);
+        };
+        found.push(b'/');
+        found.extend_from_slice(&name);
+        at = node;
+    }
+    Ok(Some(found))
 }
 
 /// All paths that a rooted, clean path or pattern stands for, in order.

@@ -1,4 +1,5 @@
 //! A closed world for one test: own data folder, no variable of the user's, no VM.
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -133,4 +134,15 @@ impl TestEnvironment {
         ])
         .stdout()
     }
+}
+
+/// Gives a file or folder these permissions, on systems that have them.
+pub fn set_mode(path: &Path, mode: u32) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("mode");
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
 }

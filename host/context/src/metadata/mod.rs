@@ -45,6 +45,12 @@ pub(crate) struct Identity {
     pub ctime: Time,
 }
 
+/// Whether two looks saw the same file. Where there are no inodes, size and times have to do.
+pub(crate) fn same_file(a: &Identity, b: &Identity) -> bool {
+    let inode = !HAS_INODES || (a.device, a.inode) == (b.device, b.inode);
+    inode && (a.size, a.mtime, a.ctime) == (b.size, b.mtime, b.ctime)
+}
+
 /// What a name in a folder stands for.
 #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has them all"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

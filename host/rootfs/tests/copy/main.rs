@@ -230,6 +230,27 @@ fn copy_of_ignored_file_names_the_rule() {
 }
 
 #[test]
+fn copy_of_a_name_in_another_case_names_the_real_one() {
+    let world = World::new(&[]);
+    world.context(&[("Docs/READ.md", "x"), ("docs2", "y")]);
+    for (wanted, real) in [
+        ("docs/read.md", Some("/Docs/READ.md")),
+        ("Docs/read.md", Some("/Docs/READ.md")),
+        ("DOCS", Some("/Docs")),
+        ("docs/other", None),
+        ("DOCS2/a", None),
+    ] {
+        let error = world
+            .plan_from(&world.tree(""), &[wanted], spec("/"))
+            .unwrap_err();
+        let CopyError::NotFound { similar, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(similar.as_deref(), real, "{wanted}");
+    }
+}
+
+#[test]
 fn names_of_users_need_an_image() {
     let world = World::new(&[]);
     world.context(&[("a", "x")]);

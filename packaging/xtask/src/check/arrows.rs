@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-plan", &["kiln-dockerfile", "kiln-oci"]),
     ("kiln-erofs", &["kiln-layer"]),
     ("kiln-context", &["kiln-platform"]),
+    ("kiln-config", &["kiln-context"]),
     ("kiln-agent-client", &["kiln-protocol"]),
     (
         "kiln-store",
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "kiln-engine",
         &[
             "kiln-agent-client",
+            "kiln-config",
             "kiln-context",
             "kiln-dockerfile",
             "kiln-erofs",
