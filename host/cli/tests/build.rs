@@ -242,3 +242,27 @@ fn a_source_in_another_case_is_an_error_that_names_the_file() {
         "{told}"
     );
 }
+
+#[test]
+fn crlf_and_byte_order_marks_give_the_same_image_from_the_cache() {
+    let env = TestEnvironment::new();
+    let dockerfile = "FROM scratch\n# note\nCOPY . `\n  /x/\nLABEL a=b `\n  c=d\nCMD [\"/x\"]\n";
+    let dockerfile = format!("# escape=`\n{dockerfile}");
+    let ignore = "# none\n*.log\nDockerfile\n.dockerignore\n!keep.log\n";
+    for name in ["a.txt", "b.log", "keep.log"] {
+        env.write(&format!("ctx/{name}"), "line\r\n");
+    }
+    let build = |dockerfile: &str, ignore: &str| {
+        env.write("ctx/Dockerfile", dockerfile);
+        env.write("ctx/.dockerignore", ignore);
+        env.kiln(&["build", "--progress=plain", "--iidfile", "id", "ctx"])
+            .failure(0)
+    };
+    let id = || std::fs::read_to_string(env.dir().join("id")).expect("iidfile");
+    build(&dockerfile, ignore);
+    let lf = id();
+    let crlf = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let told = build(&crlf(&dockerfile), &crlf(ignore));
+    assert_eq!(id(), lf);
+    assert!(told.contains("CACHED") && !told.contains("DONE"), "{told}");
+}

@@ -31,6 +31,8 @@ pub enum Rule {
     WorkdirRelativePath,
     /// More than one CMD, ENTRYPOINT or HEALTHCHECK in a stage.
     MultipleInstructionsDisallowed,
+    /// The body of a heredoc has CRLF line ends, and keeps them. Kiln's own: BuildKit says nothing.
+    HeredocCarriageReturn,
 }
 
 impl Rule {
@@ -50,6 +52,7 @@ impl Rule {
             Self::UndefinedVar => "UndefinedVar",
             Self::WorkdirRelativePath => "WorkdirRelativePath",
             Self::MultipleInstructionsDisallowed => "MultipleInstructionsDisallowed",
+            Self::HeredocCarriageReturn => "HeredocCarriageReturn",
         }
     }
 }

@@ -192,6 +192,20 @@ impl<'a> Walk<'a> {
         if let Some(end) = heredoc::read_bodies(&mut heredocs, &mut self.lines)? {
             statement.span.end = statement.span.end.max(end);
         }
+        for heredoc in heredocs
+            .iter()
+            .filter(|heredoc| heredoc.content.contains("\r\n"))
+        {
+            let message = format!(
+                "the body of `{}` has CRLF line ends: a shell takes the CR for part of each line",
+                heredoc.name
+            );
+            self.warnings.push(Warning {
+                rule: Rule::HeredocCarriageReturn,
+                span: heredoc.mark,
+                message,
+            });
+        }
         if let Some(place) = self.place {
             statement.span = place;
             heredocs

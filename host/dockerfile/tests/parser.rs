@@ -159,3 +159,46 @@ fn quote(text: &str) -> String {
     out.push('"');
     out
 }
+
+/// Everything that a Dockerfile says, without places.
+fn said(text: &str) -> Vec<String> {
+    let source = Source::from_bytes("Dockerfile", text.as_bytes());
+    statements(&source).unwrap().iter().map(dump).collect()
+}
+
+#[test]
+fn crlf_and_a_byte_order_mark_change_nothing() {
+    let text = "# syntax=docker/dockerfile:1\n# escape=`\n\n  FROM a AS b\n# note\nRUN one `\n # no\n\n  two ` \n\tthree\n\
+                LABEL a=\"x\" `\n  b='y z'\nCMD [\"a\", `\n  \"b\"]\nENV k v w  \nONBUILD COPY a `\n b\n";
+    let lf = said(text);
+    assert_eq!(lf.len(), 6);
+    assert_eq!(said(&text.replace('\n', "\r\n")), lf);
+    assert_eq!(said(&format!("\u{feff}{}", text.replace('\n', "\r\n"))), lf);
+    let Some(folder) = corpus::folder("parser/testfiles") else {
+        return;
+    };
+    for case in cases(&folder) {
+        let text = fs::read_to_string(case.join("Dockerfile")).unwrap();
+        let text = text.replace("\r\n", "\n");
+        if !text.contains("<<") && statements(&Source::new("Dockerfile", text.as_str())).is_ok() {
+            let name = case.display();
+            assert_eq!(said(&text.replace('\n', "\r\n")), said(&text), "{name}");
+        }
+    }
+}
+
+#[test]
+fn bodies_of_heredocs_keep_crlf_and_are_warned_of() {
+    let text = "FROM a\nRUN <<EOF\n\tone\nEOF\nCOPY <<-X /x\n\tX\n".replace('\n', "\r\n");
+    let source = Source::new("Dockerfile", text.as_str());
+    let statements = statements(&source).unwrap();
+    assert_eq!(statements[1].heredocs[0].content, "\tone\r\n");
+    assert_eq!(statements[2].heredocs[0].content, "");
+    let warnings = parse(&source).unwrap().warnings;
+    let told: Vec<_> = warnings
+        .iter()
+        .filter(|warning| warning.rule.name() == "HeredocCarriageReturn")
+        .map(|warning| source.slice(warning.span))
+        .collect();
+    assert_eq!(told, ["<<EOF"]);
+}
