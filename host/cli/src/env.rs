@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use kiln_engine::http::{HttpSettings, ProxyUrl};
+
 /// A variable and what it does.
 pub struct Variable {
     /// Its name.
@@ -39,6 +41,26 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "SOURCE_DATE_EPOCH",
         meaning: "Newest time, in seconds since 1970, that an image may hold",
+    },
+    Variable {
+        name: "HTTPS_PROXY",
+        meaning: "Proxy for https:// URLs; ALL_PROXY if not set; without any, the system's own setting",
+    },
+    Variable {
+        name: "HTTP_PROXY",
+        meaning: "Proxy for http:// URLs; ALL_PROXY if not set",
+    },
+    Variable {
+        name: "ALL_PROXY",
+        meaning: "Proxy for all URLs",
+    },
+    Variable {
+        name: "NO_PROXY",
+        meaning: "Hosts that are asked directly, commas between them",
+    },
+    Variable {
+        name: "SSL_CERT_FILE",
+        meaning: "Certificates to trust, in place of the system's",
     },
     Variable {
         name: "NO_COLOR",
@@ -91,6 +113,8 @@ pub struct Environment {
     pub progress: Option<String>,
     /// `SOURCE_DATE_EPOCH`, as it was written.
     pub source_date_epoch: Option<String>,
+    /// Proxies and certificates.
+    pub http: HttpSettings,
     /// `NO_COLOR` or a terminal that cannot do colours.
     pub no_color: bool,
     /// `TERM=dumb`: the cursor cannot be moved.
@@ -120,11 +144,28 @@ impl Environment {
             vmm: text("KILN_VMM"),
             progress: text("KILN_PROGRESS"),
             source_date_epoch: text("SOURCE_DATE_EPOCH"),
+            http: http_settings(&|name: &str| set(name)),
             no_color: set("NO_COLOR").is_some() || dumb_terminal,
             dumb_terminal,
             current_exe: std::env::current_exe().ok(),
             current_dir: std::env::current_dir().unwrap_or_default(),
         }
+    }
+}
+
+/// Proxies and certificates. Names of proxies are taken in lower case too, which wins, as it does for curl.
+fn http_settings(variable: &dyn Fn(&str) -> Option<OsString>) -> HttpSettings {
+    let either = |name: &str| {
+        variable(&name.to_ascii_lowercase())
+            .or_else(|| variable(name))
+            .map(|value| value.to_string_lossy().into_owned())
+    };
+    let proxy = |name: &str| either(name).or_else(|| either("ALL_PROXY")).map(ProxyUrl);
+    HttpSettings {
+        https_proxy: proxy("HTTPS_PROXY"),
+        http_proxy: proxy("HTTP_PROXY"),
+        no_proxy: either("NO_PROXY"),
+        roots: variable("SSL_CERT_FILE").map(PathBuf::from),
     }
 }
 
@@ -147,4 +188,23 @@ pub fn named(name: &str) -> Option<OsString> {
 #[must_use]
 pub fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_come_from_either_case() {
+        let settings = http_settings(&|name: &str| match name {
+            "https_proxy" => Some("http://low".into()),
+            "HTTPS_PROXY" => Some("http://up".into()),
+            "ALL_PROXY" => Some("http://all".into()),
+            _ => None,
+        });
+        let url = |url: &str| Some(ProxyUrl(url.to_owned()));
+        assert_eq!(settings.https_proxy, url("http://low"));
+        assert_eq!(settings.http_proxy, url("http://all"));
+        assert_eq!(settings.no_proxy, None);
+    }
 }

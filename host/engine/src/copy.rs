@@ -220,7 +220,13 @@ impl Builder<'_> {
                         message: &message,
                     });
                     let checksum = step.checksum.as_deref().map(parse_checksum).transpose()?;
-                    let file = fetch(self.store, url, checksum.as_ref(), self.cancel)?;
+                    let file = fetch(
+                        self.store,
+                        &self.request.http,
+                        url,
+                        checksum.as_ref(),
+                        self.cancel,
+                    )?;
                     let source = download(&file, step);
                     fetched.push(file);
                     source

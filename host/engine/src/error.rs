@@ -121,6 +121,9 @@ pub enum Cause {
         /// Why, in the words of the transport.
         reason: String,
     },
+    /// The proxy or the certificates to be used cannot be.
+    #[error(transparent)]
+    Http(#[from] crate::http::HttpError),
     /// A fetched file is not what `--checksum` says.
     #[error("{url} has digest {found}, expected {expected}")]
     Checksum {
@@ -185,7 +188,7 @@ impl BuildError {
     pub fn kind(&self) -> FailureKind {
         match &self.cause {
             Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
-            Cause::Backend(_) | Cause::Project(_) => FailureKind::Usage,
+            Cause::Backend(_) | Cause::Project(_) | Cause::Http(_) => FailureKind::Usage,
             Cause::Interrupted => FailureKind::Interrupted,
             _ => FailureKind::Build,
         }

@@ -2,19 +2,17 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use kiln_oci::{Digest, Hasher};
 use kiln_store::{Store, TempFile};
 
 use crate::error::Cause;
+use crate::http::HttpSettings;
 use crate::request::Cancel;
 
 /// Largest file that is fetched; the store would refuse a larger layer anyway.
 const MAX_BYTES: u64 = 64 << 30;
-
-/// How long a server may take to accept a connection, and to begin its answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A fetched file.
 pub struct Fetched {
@@ -33,6 +31,7 @@ pub struct Fetched {
 /// Fetches `url` and checks it against `checksum`, if there is one.
 pub fn fetch(
     store: &Store,
+    http: &HttpSettings,
     url: &str,
     checksum: Option<&Digest>,
     cancel: &Cancel,
@@ -41,12 +40,7 @@ pub fn fetch(
         url: url.to_owned(),
         reason,
     };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(TIMEOUT))
-        .timeout_recv_response(Some(TIMEOUT))
-        .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
+    let agent = http.agent(url)?;
     let mut response = agent
         .get(url)
         .call()

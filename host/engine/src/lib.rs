@@ -13,6 +13,7 @@ mod copy;
 mod error;
 mod event;
 mod fetch;
+pub mod http;
 mod key;
 mod log;
 mod request;

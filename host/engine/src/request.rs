@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_oci::{ImageName, Platform};
 
+use crate::http::HttpSettings;
+
 /// One `kiln build`, complete: the engine reads no environment and no flags beside it.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
@@ -35,6 +37,8 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<i64>,
     /// `--add-host` entries for `/etc/hosts` of each RUN.
     pub extra_hosts: Vec<ExtraHost>,
+    /// How files of ADD are fetched.
+    pub http: HttpSettings,
 }
 
 /// The Dockerfile as it was read.

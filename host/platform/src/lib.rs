@@ -16,6 +16,7 @@ mod job;
 pub mod local_socket;
 pub mod private_dir;
 pub mod process;
+pub mod proxy;
 pub mod sparse;
 
 pub use child::BoundChild;

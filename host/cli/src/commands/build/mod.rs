@@ -184,6 +184,7 @@ impl Arguments {
             named_contexts: options::named_contexts(&self.build_contexts, current_dir)?,
             no_cache: self.no_cache,
             source_date_epoch,
+            http: invocation.environment.http.clone(),
             extra_hosts: self
                 .extra_hosts
                 .iter()
