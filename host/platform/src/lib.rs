@@ -18,6 +18,7 @@ pub mod private_dir;
 pub mod process;
 pub mod proxy;
 pub mod sparse;
+pub mod sparse_pack;
 
 pub use child::BoundChild;
 pub use dirs::{config_dir, data_dir};

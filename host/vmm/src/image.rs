@@ -4,14 +4,14 @@
 //! <dir>/manifest.json     ImageManifest
 //! <dir>/<kernel.file>     ELF vmlinux (x86_64, PVH entry) or raw Image (aarch64)
 //! <dir>/<initramfs.file>  cpio with the agent as /init
-//! <dir>/<scratch.file>    raw sparse ext4 without a journal; its length is the disk's size
+//! <dir>/<scratch.file>    ext4 without a journal, packed by `kiln_platform::sparse_pack`
 //! ```
 //!
 //! `cargo xtask vm-image` writes these; nothing here boots anything. File names are single
 //! components: a manifest cannot point outside of its directory.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,13 +21,10 @@ use sha2::{Digest as _, Sha256};
 pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// Version of the manifest's own form.
-pub const MANIFEST_VERSION: u32 = 1;
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// Largest manifest that is read; real ones are under 1 KiB.
 const MAX_MANIFEST_LEN: u64 = 64 << 10;
-
-/// Block by which the scratch template is digested; blocks of zeros are left out.
-const SCRATCH_BLOCK: u64 = 4096;
 
 /// What an image directory holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +39,7 @@ pub struct ImageManifest {
     pub kernel: ImageFile,
     /// The initramfs, digested by [`file_digest`].
     pub initramfs: ImageFile,
-    /// The scratch-disk template, digested by [`scratch_digest`].
+    /// The packed scratch-disk template, digested by [`file_digest`].
     pub scratch: ImageFile,
 }
 
@@ -222,14 +219,9 @@ impl VmImage {
 
     /// Fails unless every file has the digest that the manifest gives.
     pub fn verify(&self) -> Result<(), ImageError> {
-        let [kernel, initramfs, scratch] = self.files();
-        for (file, digest) in [
-            (kernel, file_digest as fn(&Path) -> io::Result<String>),
-            (initramfs, file_digest),
-            (scratch, scratch_digest),
-        ] {
+        for file in self.files() {
             let path = self.dir.join(&file.file);
-            let found = digest(&path).map_err(|source| ImageError::Read {
+            let found = file_digest(&path).map_err(|source| ImageError::Read {
                 path: path.clone(),
                 source,
             })?;
@@ -259,44 +251,6 @@ pub fn file_digest(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Hexadecimal SHA-256 of a sparse file's content: its length (u64, little endian), then for each
-/// 4 KiB block that is not all zeros its number (u64, little endian) and its bytes, the last one
-/// padded with zeros. The same for every way in which holes may be stored.
-pub fn scratch_digest(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    hash.update(file.metadata()?.len().to_le_bytes());
-    let mut next = 0;
-    let mut block = vec![0; SCRATCH_BLOCK as usize];
-    for range in kiln_platform::sparse::data_ranges(&file)? {
-        // Two ranges may touch one block; it counts once.
-        let first = next.max(range.start / SCRATCH_BLOCK);
-        next = next.max(range.end.div_ceil(SCRATCH_BLOCK));
-        file.seek(SeekFrom::Start(first * SCRATCH_BLOCK))?;
-        for number in first..next {
-            block.fill(0);
-            read_up_to(&mut file, &mut block)?;
-            if block.iter().any(|byte| *byte != 0) {
-                hash.update(number.to_le_bytes());
-                hash.update(&block);
-            }
-        }
-    }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Fills as much of `buf` as the file has.
-fn read_up_to(file: &mut File, buf: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match file.read(&mut buf[filled..])? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(())
-}
-
 fn hex(digest: &[u8]) -> String {
     use std::fmt::Write;
     digest
@@ -314,22 +268,19 @@ mod tests {
     fn image_in(dir: &Path) -> ImageManifest {
         std::fs::write(dir.join("vmlinux"), b"kernel").unwrap();
         std::fs::write(dir.join("initramfs"), b"initramfs").unwrap();
-        let mut scratch = File::create(dir.join("scratch.img")).unwrap();
-        scratch.set_len(1 << 20).unwrap();
-        scratch.seek(SeekFrom::Start(70_000)).unwrap();
-        io::Write::write_all(&mut scratch, b"superblock").unwrap();
-        let file = |file: &str, digest: fn(&Path) -> io::Result<String>| ImageFile {
+        std::fs::write(dir.join("scratch"), b"packed").unwrap();
+        let file = |file: &str| ImageFile {
             file: file.to_owned(),
-            sha256: digest(&dir.join(file)).unwrap(),
+            sha256: file_digest(&dir.join(file)).unwrap(),
             size: dir.join(file).metadata().unwrap().len(),
         };
         let manifest = ImageManifest {
             manifest_version: MANIFEST_VERSION,
             protocol_version: 7,
             arch: std::env::consts::ARCH.to_owned(),
-            kernel: file("vmlinux", file_digest),
-            initramfs: file("initramfs", file_digest),
-            scratch: file("scratch.img", scratch_digest),
+            kernel: file("vmlinux"),
+            initramfs: file("initramfs"),
+            scratch: file("scratch"),
         };
         write(dir, &manifest);
         manifest
@@ -354,7 +305,7 @@ mod tests {
             image.check_protocol(8),
             Err(ImageError::Protocol { found: 7, .. })
         ));
-        for file in ["vmlinux", "scratch.img"] {
+        for file in ["vmlinux", "scratch"] {
             let path = dir.path().join(file);
             let whole = std::fs::read(&path).unwrap();
             let mut damaged = whole.clone();
@@ -365,16 +316,6 @@ mod tests {
             std::fs::write(&path, whole).unwrap();
         }
         image.verify().unwrap();
-    }
-
-    #[test]
-    fn scratch_digest_does_not_depend_on_how_holes_are_stored() {
-        let dir = tempfile::tempdir().unwrap();
-        let manifest = image_in(dir.path());
-        let path = dir.path().join("scratch.img");
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        assert_eq!(scratch_digest(&path).unwrap(), manifest.scratch.sha256);
     }
 
     #[test]

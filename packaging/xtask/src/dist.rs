@@ -67,7 +67,7 @@ pub fn run(project: &Project) -> Result<(), Error> {
     Ok(())
 }
 
-/// Copies one file into a folder, which is made; holes stay holes.
+/// Copies one file into a folder, which is made.
 fn copy(file: &Path, folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     run_command(

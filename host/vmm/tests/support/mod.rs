@@ -30,6 +30,8 @@ impl TestImage {
         let init = build_init(dir.path())?;
         std::fs::write(path("initramfs"), cpio(&init)).map_err(|error| error.to_string())?;
         make_scratch(&path("scratch.img"))?;
+        kiln_platform::sparse_pack::pack(&path("scratch.img"), &path("scratch.pack"))
+            .map_err(|error| format!("cannot pack the scratch disk: {error}"))?;
         let image = Self { dir };
         image.write_manifest();
         Ok(image)
@@ -41,12 +43,12 @@ impl TestImage {
 
     /// Describes the files as they are now.
     pub fn write_manifest(&self) {
-        let file = |name: &str, digest: fn(&Path) -> std::io::Result<String>| {
+        let file = |name: &str| {
             let path = self.path().join(name);
             let size = path.metadata().unwrap().len();
             ImageFile {
                 file: name.to_owned(),
-                sha256: digest(&path).unwrap(),
+                sha256: image::file_digest(&path).unwrap(),
                 size,
             }
         };
@@ -54,9 +56,9 @@ impl TestImage {
             manifest_version: MANIFEST_VERSION,
             protocol_version: 0,
             arch: std::env::consts::ARCH.to_owned(),
-            kernel: file("vmlinux", image::file_digest),
-            initramfs: file("initramfs", image::file_digest),
-            scratch: file("scratch.img", image::scratch_digest),
+            kernel: file("vmlinux"),
+            initramfs: file("initramfs"),
+            scratch: file("scratch.pack"),
         };
         let text = serde_json::to_vec_pretty(&manifest).unwrap();
         std::fs::write(self.path().join(MANIFEST_FILE), text).unwrap();

@@ -1,22 +1,15 @@
 //! The manifest of a VM image: what `kiln_vmm::image` reads. This side writes it, so it stands apart from the
 //! reader and pulls in no VMM; a test holds the two together.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use kiln_platform::sparse;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::digest::{hex, of_file};
+use crate::digest::of_file;
 use crate::error::Error;
 
 /// Version of the manifest's form.
-const VERSION: u32 = 1;
-
-/// Block by which the scratch disk is digested.
-const BLOCK: usize = 4096;
+const VERSION: u32 = 2;
 
 /// The files of an image, as the manifest names them.
 pub struct Files<'a> {
@@ -27,49 +20,22 @@ pub struct Files<'a> {
 
 /// The manifest of the image in `folder`.
 pub fn of(arch: &str, folder: &Path, files: &Files<'_>) -> Result<Vec<u8>, Error> {
-    let plain = |name: &str| entry(folder, name, of_file(&folder.join(name))?);
-    let scratch = folder.join(files.scratch);
-    let scratch_digest = of_sparse_file(&scratch).map_err(Error::file("read", &scratch))?;
     let manifest = json!({
         "manifest_version": VERSION,
         "protocol_version": kiln_protocol::VERSION,
         "arch": arch,
-        "kernel": plain(files.kernel)?,
-        "initramfs": plain(files.initramfs)?,
-        "scratch": entry(folder, files.scratch, scratch_digest)?,
+        "kernel": entry(folder, files.kernel)?,
+        "initramfs": entry(folder, files.initramfs)?,
+        "scratch": entry(folder, files.scratch)?,
     });
     Ok(format!("{manifest:#}\n").into_bytes())
 }
 
-fn entry(folder: &Path, name: &str, sha256: String) -> Result<Value, Error> {
+fn entry(folder: &Path, name: &str) -> Result<Value, Error> {
     let path = folder.join(name);
+    let sha256 = of_file(&path)?;
     let size = path.metadata().map_err(Error::file("read", &path))?.len();
     Ok(json!({ "file": name, "sha256": sha256, "size": size }))
-}
-
-/// Digest of a sparse file: its length, then number and bytes of each block that is not all zeros.
-fn of_sparse_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    hash.update(file.metadata()?.len().to_le_bytes());
-    let mut next = 0;
-    for range in sparse::data_ranges(&file)? {
-        let first = next.max(range.start / BLOCK as u64);
-        next = next.max(range.end.div_ceil(BLOCK as u64));
-        file.seek(SeekFrom::Start(first * BLOCK as u64))?;
-        for number in first..next {
-            let mut block = Vec::with_capacity(BLOCK);
-            Read::by_ref(&mut file)
-                .take(BLOCK as u64)
-                .read_to_end(&mut block)?;
-            block.resize(BLOCK, 0);
-            if block.iter().any(|byte| *byte != 0) {
-                hash.update(number.to_le_bytes());
-                hash.update(&block);
-            }
-        }
-    }
-    Ok(hex(&hash.finalize()))
 }
 
 #[cfg(test)]
@@ -83,9 +49,7 @@ mod tests {
         let folder = folder.path();
         std::fs::write(folder.join("k"), "kernel").unwrap();
         std::fs::write(folder.join("i"), "initramfs").unwrap();
-        let scratch = File::create(folder.join("s")).unwrap();
-        scratch.set_len(1 << 20).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&scratch, b"super", 70_000).unwrap();
+        std::fs::write(folder.join("s"), "scratch").unwrap();
         let files = Files {
             kernel: "k",
             initramfs: "i",

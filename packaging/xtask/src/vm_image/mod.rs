@@ -5,7 +5,7 @@
 //! kernel source (apt or KILN_LINUX_SOURCE) ─┴► vm-image/out/kernels/<key>/   kept by the key of its inputs
 //! guest-agent/ ─► target/agent/…/kiln-agent ─┐
 //! vm-image/out/kernels/<key>/vmlinux ────────┼► vm-image/out/<arch>/   what kiln boots
-//! mkfs.ext4 ─► scratch.ext4 ─────────────────┘
+//! mkfs.ext4 ─► scratch.ext4.pack ────────────┘
 //! ```
 //!
 //! Needs no root. The same inputs give the same bytes. A finished image is replaced file by file with renames,
@@ -32,7 +32,7 @@ const KERNEL: &str = "vmlinux";
 /// What the kernel was configured with: for people, and for the licence's sake. `kiln` does not read it.
 const KERNEL_CONFIG: &str = "kernel.config";
 const INITRAMFS: &str = "initramfs.cpio";
-const SCRATCH: &str = "scratch.ext4";
+const SCRATCH: &str = "scratch.ext4.pack";
 
 /// Every file of an image's folder, as a release carries them.
 pub const FILES: &[&str] = &[MANIFEST, KERNEL, KERNEL_CONFIG, INITRAMFS, SCRATCH];

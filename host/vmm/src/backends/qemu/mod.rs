@@ -174,7 +174,7 @@ impl VmBackend for Qemu {
     ) -> Result<Box<dyn RunningVm>, ExitReason> {
         let monitor = Monitor::default();
         let wires = self.lay_wires(config, share, &monitor)?;
-        kiln_platform::sparse::copy_sparse(Path::new(&config.scratch), Path::new(SCRATCH_FILE))
+        kiln_platform::sparse_pack::unpack(Path::new(&config.scratch), Path::new(SCRATCH_FILE))
             .map_err(|error| scratch_failed(&error))?;
         let mut command = Command::new(&config.program);
         command.args(arguments::of(
