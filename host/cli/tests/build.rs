@@ -46,6 +46,35 @@ fn a_build_from_scratch_needs_no_vm_and_is_cached() {
 }
 
 #[test]
+fn check_tells_what_is_questionable_and_builds_nothing() {
+    let env = TestEnvironment::new();
+    env.write(
+        "ctx/Dockerfile",
+        "FROM scratch AS Base\nCOPY missing /\nCMD run\n",
+    );
+    let found = env.kiln(&["build", "--check", "-t", "app", "ctx"]);
+    assert_eq!((found.code, found.stderr.as_str()), (1, ""));
+    let expected = "Check complete, 2 warnings have been found!\n\nwarning: StageNameCasing: ";
+    assert!(found.stdout.starts_with(expected), "{}", found.stdout);
+    let place = "JSONArgsRecommended";
+    assert!(found.stdout.contains(place), "{}", found.stdout);
+    assert!(
+        found.stdout.contains("Dockerfile:3:1\n"),
+        "{}",
+        found.stdout
+    );
+    assert_eq!(env.kiln(&["images", "-q"]).stdout(), "");
+
+    env.write("ctx/Dockerfile", "FROM scratch\nCOPY missing /\n");
+    let clean = env.kiln(&["build", "--check", "ctx"]).stdout();
+    assert_eq!(clean, "Check complete, no warnings found.\n");
+
+    env.write("ctx/Dockerfile", "FROM scratch\nNONSENSE\n");
+    let broken = env.kiln(&["build", "--check", "ctx"]).failure(1);
+    assert!(broken.contains("Dockerfile:2:1"), "{broken}");
+}
+
+#[test]
 fn quiet_prints_the_id_alone_and_iidfile_holds_it() {
     let env = TestEnvironment::new();
     env.write("ctx/Dockerfile", "FROM scratch\nLABEL a=b\n");

@@ -71,7 +71,7 @@ pub fn build(
 }
 
 /// Keeps others from removing what this build uses; waits for one that is removing things now, and says so.
-fn lease(store: &Store, events: &dyn Events) -> Result<Lease, BuildError> {
+pub(crate) fn lease(store: &Store, events: &dyn Events) -> Result<Lease, BuildError> {
     match store.lease() {
         Err(kiln_store::Error::LockBusy { holders }) => {
             let holders: Vec<String> = holders
@@ -87,7 +87,7 @@ fn lease(store: &Store, events: &dyn Events) -> Result<Lease, BuildError> {
     }
 }
 
-fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
+pub(crate) fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
     let source = Source::from_bytes(&request.dockerfile.name, &request.dockerfile.bytes);
     kiln_dockerfile::parse(&source).map_err(|error| BuildError {
         span: Some(range(error.span)),
@@ -95,7 +95,7 @@ fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
     })
 }
 
-fn plan(
+pub(crate) fn plan(
     dockerfile: &Dockerfile,
     request: &BuildRequest,
     images: &StoreImages<'_>,
@@ -407,6 +407,6 @@ impl Observed for StageState {
 }
 
 /// A span as the command line takes it.
-fn range(span: Span) -> std::ops::Range<usize> {
+pub(crate) fn range(span: Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
 }

@@ -8,6 +8,7 @@
 
 mod build;
 mod cancellable;
+mod check;
 mod command;
 mod copy;
 mod error;
@@ -25,6 +26,7 @@ mod source;
 mod stage;
 
 pub use build::{BuildOutcome, build};
+pub use check::{Finding, check};
 pub use error::{BuildError, Cause, FailureKind, ProjectError, RunFailure};
 pub use event::{Event, Events, OutputStream, StepHead, StepId};
 pub use request::{

@@ -1,5 +1,6 @@
 //! `kiln build`: flags, environment and files to a [`BuildRequest`], the engine, and what is left to tell.
 
+mod check;
 mod dockerfile;
 mod options;
 mod secret;
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// Add a line to /etc/hosts of every RUN
     #[arg(long = "add-host", value_name = "HOST:IP")]
     extra_hosts: Vec<String>,
+    /// Tell what is questionable in the Dockerfile and build nothing; exits with 1 if there is anything
+    #[arg(long, conflicts_with_all = ["quiet", "iidfile"])]
+    check: bool,
     /// Use no earlier result
     #[arg(long)]
     no_cache: bool,
@@ -83,6 +87,11 @@ pub fn run(arguments: &Arguments, invocation: &Invocation) -> Result<(), Failure
     let mode = arguments.mode(invocation)?;
     let request = arguments.request(invocation)?;
     let settings = invocation.vm_settings(&arguments.vm)?;
+    if arguments.check {
+        let store = invocation.store("kiln build --check")?;
+        let display = Display::new(mode, invocation.console.terminal);
+        return check::run(&store, &request, &display, &invocation.console);
+    }
     if let Some(file) = &arguments.iidfile {
         // An old id must not be taken for the result of this build.
         remove_stale(file)?;
