@@ -27,9 +27,6 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest tar of one RUN's changes. Beyond it a guest is broken or hostile: the scratch disk is no larger.
 const MAX_LAYER_BYTES: u64 = 64 << 30;
 
-/// Largest write of the guest: our vsock device takes packets in any number of descriptors.
-const WRITE_LIMIT: u32 = 256 << 10;
-
 /// The VM of a build, running or not.
 pub struct Session<'a> {
     store: &'a Store,
@@ -306,7 +303,7 @@ fn terms(vm: &Vm) -> Result<Terms, Cause> {
     Ok(Terms {
         time_ns: now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok()),
         entropy,
-        write_limit: WRITE_LIMIT,
+        write_limit: vm.capabilities().guest_write,
         ..Terms::new(vm.token())
     })
 }

@@ -22,16 +22,19 @@ pub enum BackendKind {
     QemuHvf,
     /// QEMU emulating the processor; its guest is reached over virtio-serial: works on every system.
     QemuSerial,
+    /// libkrun, a part of this program, with the host's own hypervisor.
+    Krun,
 }
 
 impl BackendKind {
     /// All of them, on whatever system.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::QemuKvm,
         Self::QemuTcg,
         Self::QemuWhpx,
         Self::QemuHvf,
         Self::QemuSerial,
+        Self::Krun,
     ];
 
     /// The name used in configuration and messages.
@@ -43,6 +46,7 @@ impl BackendKind {
             Self::QemuWhpx => "qemu-whpx",
             Self::QemuHvf => "qemu-hvf",
             Self::QemuSerial => "qemu-serial",
+            Self::Krun => "krun",
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub virtio_fs: bool,
     /// Every guest connection is a stream of its own (vsock).
     pub vsock: bool,
+    /// Longest single write of the guest, in bytes, that reaches the host whole.
+    pub guest_write: u32,
 }
 
 /// One back-end on this host.
@@ -26,6 +28,8 @@ pub struct BackendReport {
     pub status: BackendStatus,
     /// What it gives when it works.
     pub capabilities: Capabilities,
+    /// It is used only by who asks for it by name.
+    pub on_request_only: bool,
 }
 
 /// Whether a back-end works.

@@ -21,6 +21,7 @@ use crate::console::ConsoleTail;
 use crate::control::{Command, HelperConfig};
 use crate::error::{ExitReason, VmError};
 use crate::link::{self, Incoming, Link};
+use crate::probe::Capabilities;
 use crate::runtime_dir::RuntimeDir;
 use crate::{BackendKind, TOKEN_KEY};
 
@@ -43,6 +44,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Vm {
     backend: BackendKind,
+    capabilities: Capabilities,
     token: String,
     helper: Child,
     /// `None` once the helper was told to end.
@@ -89,6 +91,7 @@ impl Vm {
         let incoming = link::listen(Arc::clone(&link), listener, events, console);
         Ok(Self {
             backend: chosen.kind,
+            capabilities: chosen.capabilities,
             token,
             helper,
             commands: Some(commands),
@@ -103,6 +106,12 @@ impl Vm {
     #[must_use]
     pub fn backend(&self) -> BackendKind {
         self.backend
+    }
+
+    /// What that back-end gives.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
     /// The secret that a stream of this very VM must show first.

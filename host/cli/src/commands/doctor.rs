@@ -154,12 +154,20 @@ fn vm_image(invocation: &Invocation) -> Finding {
 /// The back-ends, and whether one works. One that does not is no failure while another does.
 fn backends(invocation: &Invocation) -> (Vec<Finding>, bool) {
     let reports = kiln_vmm::probe(&[], None);
-    let works = reports.iter().any(BackendReport::works);
     let chosen = invocation.environment.vmm.as_deref();
+    let usable = |report: &BackendReport| {
+        report.works() && (!report.on_request_only || chosen == Some(report.kind.name()))
+    };
+    let works = reports.iter().any(usable);
     let findings = reports.iter().map(|report| {
         let name = format!("back-end {}", report.kind.name());
         let wanted = chosen == Some(report.kind.name());
         match &report.status {
+            BackendStatus::Works { detail } if report.on_request_only => Finding::new(
+                &name,
+                State::Ok,
+                format!("{detail} (used only with --vmm={})", report.kind.name()),
+            ),
             BackendStatus::Works { detail } if report.capabilities.hardware => {
                 Finding::new(&name, State::Ok, detail)
             }

@@ -2,8 +2,17 @@
 //!
 //! The only place of this crate that asks which operating system it is on.
 
+mod bounded_log;
 #[cfg(target_os = "macos")]
 mod hvf;
+#[cfg(any(
+    all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ),
+    all(target_os = "macos", target_arch = "aarch64")
+))]
+mod krun;
 #[cfg(target_os = "linux")]
 mod kvm;
 mod qemu;
@@ -90,15 +99,23 @@ struct Unusable {
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     pub(crate) kind: BackendKind,
+    pub(crate) capabilities: Capabilities,
     pub(crate) program: PathBuf,
     pub(crate) facts: Facts,
 }
 
 /// All back-ends of this build, best first.
 fn all() -> Vec<Box<dyn VmBackend>> {
-    qemu::all()
-        .map(|backend| Box::new(backend) as Box<dyn VmBackend>)
-        .collect()
+    let mut backends: Vec<Box<dyn VmBackend>> = Vec::new();
+    #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+    backends.push(Box::new(krun::Krun));
+    backends.extend(qemu::all().map(|backend| Box::new(backend) as Box<dyn VmBackend>));
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    backends.push(Box::new(krun::Krun));
+    backends
 }
 
 /// The back-end that the helper was told to use.
@@ -121,6 +138,7 @@ pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
         if let (Some(program), BackendStatus::Works { .. }) = (&probe.program, &probe.status) {
             return Ok(Chosen {
                 kind: backend.kind(),
+                capabilities: backend.capabilities(),
                 program: program.clone(),
                 facts: probe.facts,
             });
@@ -148,5 +166,6 @@ fn report(backend: &dyn VmBackend, probe: Probe) -> BackendReport {
         kind: backend.kind(),
         status: probe.status,
         capabilities: backend.capabilities(),
+        on_request_only: backend.on_request_only(),
     }
 }

@@ -4,7 +4,6 @@
 
 mod accelerator;
 mod arguments;
-mod bounded_log;
 mod monitor;
 mod program;
 mod serial;
@@ -24,7 +23,7 @@ use kiln_share::Server;
 use self::accelerator::Accelerator;
 use self::monitor::Monitor;
 use self::wires::{Wires, keep};
-use super::{Facts, Probe, RunningVm, VmBackend, tsc};
+use super::{Facts, Probe, RunningVm, VmBackend, bounded_log, tsc};
 use crate::config::BackendKind;
 use crate::console::ConsoleTail;
 use crate::control::HelperConfig;
@@ -37,6 +36,9 @@ const SCRATCH_FILE: &str = "scratch.img";
 
 /// Name of what QEMU itself writes, in the VM's directory.
 const PROGRAM_LOG: &str = "qemu.log";
+
+/// Longest write of the guest. Our own devices take whatever comes; longer ones gain nothing.
+const GUEST_WRITE: u32 = 256 << 10;
 
 /// How the guest is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,7 @@ impl VmBackend for Qemu {
             hardware: self.flavour.accelerator != Accelerator::Tcg,
             virtio_fs: devices,
             vsock: devices,
+            guest_write: GUEST_WRITE,
         }
     }
 
