@@ -28,6 +28,9 @@ const UNSAFE: &[&str] = &[
     "host/platform/src/hypervisor_platform.rs",
     "host/platform/src/job.rs",
     "host/platform/src/process.rs",
+    // The function that libkrun calls for its kernel, and a structure of the C library.
+    "host/vmm/src/backends/krun/firmware.rs",
+    "host/vmm/src/backends/krun/stat.rs",
     // The processor's time stamp counter.
     "host/vmm/src/backends/tsc.rs",
 ];
