@@ -254,6 +254,16 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The report for a place where there is one line for it.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let told = self.render(&Terminal::PLAIN);
+        let told = told.trim_end().trim_start_matches("error: ");
+        told.replace('\n', "; ")
+    }
+}
+
 impl From<kiln_store::Error> for Failure {
     fn from(error: kiln_store::Error) -> Self {
         use kiln_store::Error;

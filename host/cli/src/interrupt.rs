@@ -56,7 +56,7 @@ pub fn listen() -> Cancel {
                 let _ = std::io::stderr().write_all(text.as_bytes());
             }
             Some(_) => {
-                terminal::restore();
+                terminal::leave();
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
         }

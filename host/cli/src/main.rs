@@ -44,14 +44,18 @@ fn main() -> ExitCode {
         Err(Failure::silent(Exit::Bug))
     });
     terminal::restore();
-    let Err(failure) = result else {
-        return ExitCode::SUCCESS;
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let report = failure.render(&terminal);
+            if !report.is_empty() {
+                console.note(report.trim_end());
+            }
+            ExitCode::from(failure.exit.code())
+        }
     };
-    let report = failure.render(&terminal);
-    if !report.is_empty() {
-        console.note(report.trim_end());
-    }
-    ExitCode::from(failure.exit.code())
+    terminal::leave();
+    code
 }
 
 fn run(invocation: &Invocation) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! What kind of terminal there is, and the few escape sequences that Kiln sends to it.
 //!
 //! Invariant: a cursor hidden by [`hide_cursor`] is shown again by [`restore`] before the process ends, whether it
-//! returns, panics or is interrupted.
+//! returns, panics or is interrupted; and a console is given its mode back by [`leave`], which is the last thing that the
+//! program does.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +41,7 @@ impl Terminal {
     #[must_use]
     pub fn set_up(environment: &Environment) -> Self {
         let stderr = std::io::stderr().is_terminal();
-        // None: the system has nothing to switch on.
-        let understands = !stderr || anstyle_query::windows::enable_ansi_colors().unwrap_or(true);
+        let understands = !stderr || kiln_platform::console::understand_escapes();
         Self {
             stdout: std::io::stdout().is_terminal(),
             stderr,
@@ -117,4 +117,10 @@ pub fn restore() {
     if CURSOR_HIDDEN.swap(false, Ordering::SeqCst) {
         let _ = std::io::stderr().write_all(b"\x1b[?25h");
     }
+}
+
+/// Leaves the terminal as it was found. Nothing with colours may be written afterwards.
+pub fn leave() {
+    restore();
+    kiln_platform::console::restore();
 }

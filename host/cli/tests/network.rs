@@ -76,3 +76,101 @@ fn a_proxy_that_is_no_url_is_a_mistake_of_the_settings() {
     .failure(2);
     assert!(told.contains("not a URL of the form"), "{told}");
 }
+
+fn doctor(env: &TestEnvironment, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = env.command(&["doctor"]);
+    command.args(words).envs(variables.iter().copied());
+    let output = command.output().expect("kiln starts");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn doctor_tells_whether_registries_can_be_reached() {
+    let env = TestEnvironment::new();
+    let login = HttpsServer::start(&["localhost"], "401 Unauthorized", "");
+    let ca = env.write("ca.pem", "");
+    login.write_ca(&ca);
+    let ca = ca.to_str().expect("UTF-8");
+    let secure = format!("https://localhost:{}", login.address.port());
+    let none = servers::http_server("404 Not Found", "").to_string();
+    let open = servers::http_server("200 OK", "{}").to_string();
+    let words: Vec<&str> = [&secure, &none, &open]
+        .into_iter()
+        .flat_map(|host| ["--registry", host])
+        .collect();
+    let told = doctor(&env, &words, &[("SSL_CERT_FILE", ca)]);
+    for line in [
+        format!("ok       registry {secure}   {secure}/v2/ answers and wants a login"),
+        format!(
+            "broken   registry {none}            http://{none}/v2/ answers with status 404: it is no registry"
+        ),
+        format!("ok       registry {open}            http://{open}/v2/ answers"),
+    ] {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain(&told).contains(&plain(&line)), "{line}\n{told}");
+    }
+    let told = doctor(&env, &["--registry", &secure], &[]);
+    assert!(told.contains("broken   registry https"), "{told}");
+}
+
+#[test]
+fn doctor_tells_whether_the_proxy_answers_and_never_its_password() {
+    let env = TestEnvironment::new();
+    let server = servers::http_server("200 OK", "");
+    let url = format!("http://me:secret@{server}");
+    let told = doctor(&env, &["--json"], &[("ALL_PROXY", &url)]);
+    let report: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let proxy = |report: &serde_json::Value| {
+        let findings = report["findings"].as_array().expect("findings");
+        let found = findings.iter().find(|finding| finding["name"] == "proxy");
+        found.map(|finding| finding["state"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(proxy(&report).as_deref(), Some("ok"));
+    assert!(!told.contains("secret"), "{told}");
+    let told = doctor(&env, &["--json"], &[("ALL_PROXY", "http://127.0.0.1:1")]);
+    let report = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(proxy(&report).as_deref(), Some("warning"));
+    let told = doctor(&env, &["--json"], &[]);
+    let report = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(proxy(&report), None);
+}
+
+#[test]
+fn doctor_asks_a_real_registry() {
+    let env = TestEnvironment::new();
+    let program = std::path::Path::new("/usr/bin/docker-registry");
+    if !program.is_file() {
+        println!("skipped: `docker-registry` is not installed");
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("port")
+        .port();
+    let config = env.write(
+        "registry.yml",
+        format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
+            env.dir().join("registry").display()
+        ),
+    );
+    let mut registry = std::process::Command::new(program)
+        .arg("serve")
+        .arg(config)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("registry starts");
+    let host = format!("127.0.0.1:{port}");
+    let mut told = String::new();
+    for _ in 0..50 {
+        told = doctor(&env, &["--registry", &host], &[]);
+        if told.contains("/v2/ answers\n") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    registry.kill().expect("alive until now");
+    registry.wait().expect("ends");
+    assert!(told.contains("/v2/ answers\n"), "{told}");
+}

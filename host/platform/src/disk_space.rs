@@ -12,7 +12,11 @@ pub fn available(path: &Path) -> io::Result<Option<u64>> {
         let status = rustix::fs::statvfs(path)?;
         Ok(Some(status.f_bavail.saturating_mul(status.f_frsize)))
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
+    {
+        crate::windows::available(path).map(Some)
+    }
+    #[cfg(not(any(unix, windows)))]
     {
         let _ = path;
         Ok(None)

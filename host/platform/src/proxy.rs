@@ -204,12 +204,7 @@ mod tests {
             "ProxyEnable    REG_DWORD    0x0",
         );
         assert_eq!(of_registry(&off), SystemProxy::default());
-        assert_eq!(
-            of_registry(&format!(
-                "{head}    AutoConfigURL    REG_SZ    http://x/p.pac\r\n"
-            ))
-            .by_script,
-            true
-        );
+        let script = format!("{head}    AutoConfigURL    REG_SZ    http://x/p.pac\r\n");
+        assert!(of_registry(&script).by_script);
     }
 }

@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     // The function that libkrun calls for its kernel, and a structure of the C library.
     "host/vmm/src/backends/krun/firmware.rs",
     "host/vmm/src/backends/krun/stat.rs",
+    "host/platform/src/windows.rs",
     // The processor's time stamp counter.
     "host/vmm/src/backends/tsc.rs",
 ];
