@@ -1,6 +1,6 @@
 //! Measures a VM: start to the guest's first byte, round trip, throughput of streams and of the share.
 //!
-//! `cargo run --release -p kiln-vmm --example vm-bench [RUNS]`. The guest is the one of the tests, so
+//! `cargo run --release -p kiln-vmm --example vm-bench [RUNS [BACKEND]]`. The guest is the one of the tests, so
 //! the figures are those of kernel, VMM and devices without the agent.
 #![allow(clippy::unwrap_used, reason = "a failing measurement panics")]
 #![allow(clippy::print_stdout, reason = "a program for people")]
@@ -23,13 +23,15 @@ fn main() -> ExitCode {
         return kiln_vmm::helper::main();
     }
     let runs = argument.and_then(|runs| runs.parse().ok()).unwrap_or(10);
-    let image = match TestImage::make() {
+    let backend = std::env::args().nth(2).map(|name| name.parse().unwrap());
+    let mut image = match TestImage::make() {
         Ok(image) => image,
         Err(missing) => {
             println!("skipped: {missing}");
             return ExitCode::SUCCESS;
         }
     };
+    image.backend = backend;
     boots(&image, runs);
     streams(&image);
     share(&image);

@@ -1,7 +1,7 @@
 //! The guest half of the device tests: a tiny /init that does what the host half asks.
 //!
-//! Built by the tests with a bare `rustc` (static, no crates), so it declares the few C functions it
-//! needs. It dials the host like the real agent, says `hello <token>`, then obeys one-line commands:
+//! Built by the tests with a bare `rustc` (static, no crate but kiln-mux), so it declares the few C
+//! functions it needs. It dials the host like the real agent, says `hello <token>`, then obeys one-line commands:
 //!
 //! ```text
 //! echo N          N bytes come, and go back unchanged
@@ -18,7 +18,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use kiln_mux::{MAX_REPLY, MAX_REQUEST, Mux, SHARE_PORT, STREAMS_PORT, Stream, read_prefixed};
 
 unsafe extern "C" {
     fn socket(domain: i32, kind: i32, protocol: i32) -> i32;
@@ -43,18 +47,112 @@ const HOST: u32 = 2;
 const PORT: u32 = 1024;
 const MS_RDONLY: u64 = 1;
 
+/// The token of this boot.
+static TOKEN: OnceLock<String> = OnceLock::new();
+
+/// The link, where streams share a port.
+static LINK: OnceLock<Mux> = OnceLock::new();
+
 fn main() {
     mount_at("/proc", "proc", "proc", 0);
     mount_at("/dev", "devtmpfs", "dev", 0);
     let command_line = std::fs::read_to_string("/proc/cmdline").unwrap();
     let token = command_line.split_whitespace().find_map(|word| word.strip_prefix("kiln.token="));
+    TOKEN.set(token.unwrap_or("none").to_owned()).unwrap();
+    if command_line.contains("kiln.link=serial") {
+        mount_at("/sys", "sysfs", "sys", 0);
+        let mut port = open_port(STREAMS_PORT);
+        let mux = Mux::new(port.try_clone().unwrap());
+        LINK.set(mux.clone()).unwrap();
+        std::thread::spawn(move || println!("the link has ended: {:?}", mux.run(&mut port, None)));
+    }
     let mut control = dial();
-    write!(control, "hello {}\n", token.unwrap_or("none")).unwrap();
+    write!(control, "hello {}\n", TOKEN.wait()).unwrap();
     obey(control);
     restart();
 }
 
-fn dial() -> File {
+/// One stream to the host.
+#[derive(Clone)]
+enum Wire {
+    Socket(std::sync::Arc<File>),
+    Stream(Stream),
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Socket(file) => (&**file).read(buf),
+            Self::Stream(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Socket(file) => (&**file).write(data),
+            Self::Stream(stream) => stream.write(data),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn dial() -> Wire {
+    match LINK.get() {
+        Some(link) => Wire::Stream(link.dial().unwrap()),
+        None => Wire::Socket(dial_vsock().into()),
+    }
+}
+
+/// Opens the port of this name and says the token on it.
+fn open_port(name: &str) -> File {
+    let named = |path: &Path| {
+        std::fs::read_to_string(path.join("name")).is_ok_and(|told| told.trim_end() == name)
+    };
+    let find = || -> Option<PathBuf> {
+        let ports = std::fs::read_dir("/sys/class/virtio-ports").ok()?;
+        let mut paths = ports.flatten().map(|port| port.path());
+        paths.find(|path| named(path))
+    };
+    let device = loop {
+        match find() {
+            Some(path) => break Path::new("/dev").join(path.file_name().unwrap()),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let mut port = File::options().read(true).write(true).open(device).unwrap();
+    port.write_all(TOKEN.wait().as_bytes()).unwrap();
+    port
+}
+
+/// Mounts the share of the port, and carries the kernel's requests.
+fn mount_port(place: &str) {
+    let port = open_port(SHARE_PORT);
+    let kernel = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+    let options = format!("fd={},rootmode=40555,user_id=0,group_id=0\0", kernel.as_raw_fd());
+    std::fs::create_dir_all(place).unwrap();
+    mount_with(place, "fuse", "kiln", MS_RDONLY, options.as_ptr());
+    let (mut requests, mut to_host) = (kernel.try_clone().unwrap(), port.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let mut request = vec![0; MAX_REQUEST];
+        loop {
+            let len = requests.read(&mut request).unwrap();
+            to_host.write_all(&request[..len]).unwrap();
+        }
+    });
+    let (mut replies, mut from_host) = (kernel, port);
+    std::thread::spawn(move || {
+        let mut reply = Vec::new();
+        while read_prefixed(&mut from_host, &mut reply, MAX_REPLY).unwrap() {
+            replies.write_all(&reply).unwrap();
+        }
+    });
+}
+
+fn dial_vsock() -> File {
     let address = SockaddrVm {
         family: AF_VSOCK as u16,
         reserved: 0,
@@ -75,10 +173,15 @@ fn dial() -> File {
 
 fn mount_at(path: &str, kind: &str, source: &str, flags: u64) {
     let _ = std::fs::create_dir_all(path);
+    mount_with(path, kind, source, flags, std::ptr::null());
+}
+
+/// `options` is null or ends in NUL.
+fn mount_with(path: &str, kind: &str, source: &str, flags: u64, options: *const u8) {
     let c = |text: &str| format!("{text}\0");
     // SAFETY: all strings end in NUL and live across the call.
     let result = unsafe {
-        mount(c(source).as_ptr(), c(path).as_ptr(), c(kind).as_ptr(), flags, std::ptr::null())
+        mount(c(source).as_ptr(), c(path).as_ptr(), c(kind).as_ptr(), flags, options)
     };
     if result != 0 {
         println!("mount {path}: {}", std::io::Error::last_os_error());
@@ -94,12 +197,15 @@ fn restart() -> ! {
 
 fn share() {
     if !std::path::Path::new("/share/layers").exists() {
-        mount_at("/share", "virtiofs", "kiln", MS_RDONLY);
+        match LINK.get() {
+            Some(_) => mount_port("/share"),
+            None => mount_at("/share", "virtiofs", "kiln", MS_RDONLY),
+        }
     }
 }
 
-fn obey(mut stream: File) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap());
+fn obey(mut stream: Wire) {
+    let mut lines = BufReader::new(stream.clone());
     let mut line = String::new();
     loop {
         line.clear();
@@ -154,7 +260,7 @@ fn obey(mut stream: File) {
     }
 }
 
-fn send(stream: &mut File, total: usize, write: usize) {
+fn send(stream: &mut Wire, total: usize, write: usize) {
     let data: Vec<u8> = (0..write).map(|i| (i % 251) as u8).collect();
     let mut left = total;
     while left > 0 {
@@ -164,7 +270,7 @@ fn send(stream: &mut File, total: usize, write: usize) {
     }
 }
 
-fn read(stream: &mut File, path: &str) {
+fn read(stream: &mut Wire, path: &str) {
     share();
     let start = Instant::now();
     let mut file = File::open(format!("/share/{path}")).unwrap();
@@ -184,7 +290,7 @@ fn read(stream: &mut File, path: &str) {
     writeln!(stream, "read {len} {sum} {}", start.elapsed().as_micros()).unwrap();
 }
 
-fn scratch(stream: &mut File, total: usize) {
+fn scratch(stream: &mut Wire, total: usize) {
     if !std::path::Path::new("/scratch/lost+found").exists() {
         mount_at("/scratch", "ext4", "/dev/vda", 0);
     }

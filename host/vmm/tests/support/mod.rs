@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use kiln_vmm::image::{self, ImageFile, ImageManifest, MANIFEST_FILE, MANIFEST_VERSION};
-use kiln_vmm::{GuestStream, Vm, VmConfig, VmImage};
+use kiln_vmm::{BackendKind, GuestStream, Vm, VmConfig, VmImage};
 
 /// Far more than a boot takes on a loaded machine.
 pub const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,6 +17,8 @@ pub const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A VM image in a temporary directory.
 pub struct TestImage {
     pub dir: tempfile::TempDir,
+    /// The back-end to boot it with; `None` for the best one.
+    pub backend: Option<BackendKind>,
 }
 
 impl TestImage {
@@ -32,7 +34,7 @@ impl TestImage {
         make_scratch(&path("scratch.img"))?;
         kiln_platform::sparse_pack::pack(&path("scratch.img"), &path("scratch.pack"))
             .map_err(|error| format!("cannot pack the scratch disk: {error}"))?;
-        let image = Self { dir };
+        let image = Self { dir, backend: None };
         image.write_manifest();
         Ok(image)
     }
@@ -70,6 +72,7 @@ impl TestImage {
         let helper = std::env::current_exe().unwrap();
         let mut config = VmConfig::new(image, self.path().join("run"), helper);
         config.memory_mib = 512;
+        config.backend = self.backend;
         config.cache_dir = Some(self.path().join("cache"));
         config
     }
@@ -164,24 +167,35 @@ fn find_kernel() -> Result<PathBuf, String> {
 }
 
 fn build_init(dir: &Path) -> Result<Vec<u8>, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/init.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = dir.join("libkiln_mux.rlib");
+    rustc(
+        &folder.join("../../guest-agent/mux/src/lib.rs"),
+        &library,
+        &["--crate-name=kiln_mux", "--crate-type=rlib"],
+    )?;
     let out = dir.join("init");
+    let with_library = format!("kiln_mux={}", library.display());
+    rustc(
+        &folder.join("tests/guest/init.rs"),
+        &out,
+        &["--extern", &with_library],
+    )?;
+    std::fs::read(&out).map_err(|error| format!("cannot read the test's init: {error}"))
+}
+
+/// Compiles one crate for the guest.
+fn rustc(source: &Path, out: &Path, more: &[&str]) -> Result<(), String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = Command::new(rustc)
-        .args([
-            "--edition",
-            "2024",
-            "-O",
-            "-C",
-            "target-feature=+crt-static",
-        ])
-        .args(["-C", "panic=abort", "-C", "strip=symbols", "-o"])
-        .args([out.as_os_str(), source.as_os_str()])
+        .args(["--edition=2024", "-O", "-Ctarget-feature=+crt-static"])
+        .args(["-Cpanic=abort", "-Cstrip=symbols"])
+        .args(more)
+        .arg("-o")
+        .args([out, source])
         .status();
     match status {
-        Ok(status) if status.success() => {
-            std::fs::read(&out).map_err(|error| format!("cannot read the test's init: {error}"))
-        }
+        Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!(
             "rustc cannot build a static program here ({status})"
         )),

@@ -1,0 +1,4 @@
+//! The tests themselves.
+
+pub mod devices;
+pub mod ends;
