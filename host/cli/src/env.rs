@@ -119,6 +119,8 @@ pub struct Environment {
     pub no_color: bool,
     /// `TERM=dumb`: the cursor cannot be moved.
     pub dumb_terminal: bool,
+    /// The folders of `PATH` with a full path: what lies in the current folder is not run.
+    pub program_dirs: Vec<PathBuf>,
     /// The running program.
     pub current_exe: Option<PathBuf>,
     /// The working directory.
@@ -147,6 +149,11 @@ impl Environment {
             http: http_settings(&|name: &str| set(name)),
             no_color: set("NO_COLOR").is_some() || dumb_terminal,
             dumb_terminal,
+            program_dirs: set("PATH").map_or_else(Vec::new, |path| {
+                std::env::split_paths(&path)
+                    .filter(|dir| dir.is_absolute())
+                    .collect()
+            }),
             current_exe: std::env::current_exe().ok(),
             current_dir: std::env::current_dir().unwrap_or_default(),
         }

@@ -117,6 +117,7 @@ impl Invocation {
             memory_mib: memory_mib(options.memory.as_ref().or(user.memory.as_ref()))?,
             cpus: options.cpus.or(user.cpus),
             backend,
+            program_dirs: self.environment.program_dirs.clone(),
         })
     }
 }

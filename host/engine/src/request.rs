@@ -93,6 +93,8 @@ pub struct VmSettings {
     pub cpus: Option<u32>,
     /// `--vmm`: a back-end's name; `None` probes.
     pub backend: Option<String>,
+    /// Folders searched for the back-end's program before those where systems have it.
+    pub program_dirs: Vec<PathBuf>,
 }
 
 /// Asks a running build to stop; cloned into the signal handler.

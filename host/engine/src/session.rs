@@ -97,6 +97,7 @@ impl<'a> Session<'a> {
             Some(name) => Some(name.parse().map_err(Cause::Backend)?),
             None => None,
         };
+        config.program_dirs = self.settings.program_dirs.clone();
         config.cache_dir = Some(self.store.cache_dir()?);
         Ok(config)
     }

@@ -95,7 +95,7 @@ pub struct VmConfig {
     pub helper_args: Vec<OsString>,
     /// Words added to the guest's kernel command line (no spaces within one).
     pub kernel_args: Vec<String>,
-    /// Directory searched for the VMM's program before `PATH`, when it is not on it.
+    /// Directories searched for the VMM's program before those where systems have it.
     pub program_dirs: Vec<PathBuf>,
 }
 

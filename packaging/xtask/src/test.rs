@@ -1,4 +1,5 @@
-//! The task `test`: builds what the tests run, then unit tests, end-to-end tests and the conformance corpus.
+//! The task `test`: builds what the tests run, then unit tests, end-to-end tests and the conformance corpus, the last two
+//! on each way to reach a guest.
 //!
 //! Its last line is plain and always the same: `N passed, N failed, N skipped`.
 
@@ -13,15 +14,19 @@ use crate::setup::{self, Scope};
 use crate::tally::{Harness, Shown, Tally};
 use crate::vm_image;
 
-const PARTS: &str = "unit, e2e, conformance";
+const PARTS: &str = "unit, e2e, conformance, serial";
+
+/// The back-end whose guest is reached as on every system.
+const SERIAL: &str = "qemu-serial";
 
 /// Runs one part, or all of them.
 pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
     let parts: &[Part] = match only {
-        None => &[unit, end_to_end, conformance],
+        None => &[unit, end_to_end, conformance, serial],
         Some("unit") => &[unit],
         Some("e2e") => &[end_to_end],
         Some("conformance") => &[conformance],
+        Some("serial") => &[serial],
         Some(part) => {
             return Err(Error::UnknownPart {
                 part: part.to_owned(),
@@ -89,14 +94,35 @@ fn unit(project: &Project) -> Result<Tally, Error> {
 
 fn end_to_end(project: &Project) -> Result<Tally, Error> {
     step("end-to-end tests");
+    end_to_end_on(project, None)
+}
+
+/// The tests of the whole once more, with the guest reached over serial ports, as on Windows and macOS.
+fn serial(project: &Project) -> Result<Tally, Error> {
+    step("end-to-end tests over serial ports");
+    let mut tally = end_to_end_on(project, Some(SERIAL))?;
+    step("conformance over serial ports");
+    tally.add(&conformance_on(project, Some(SERIAL))?);
+    Ok(tally)
+}
+
+/// The end-to-end tests, with this back-end or the best one.
+fn end_to_end_on(project: &Project, backend: Option<&str>) -> Result<Tally, Error> {
     let mut command = cargo();
     command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
     command.args(["--lib", "--bins", "--tests", "--", "--show-output"]);
-    harness(with_kiln(command, project), "end-to-end tests", true)
+    let mut command = with_kiln(command, project);
+    command.envs(backend.map(|name| ("KILN_VMM", name)));
+    harness(command, "end-to-end tests", true)
 }
 
 fn conformance(project: &Project) -> Result<Tally, Error> {
     step("conformance");
+    conformance_on(project, None)
+}
+
+/// The conformance corpus, with this back-end or the best one.
+fn conformance_on(project: &Project, backend: Option<&str>) -> Result<Tally, Error> {
     let corpus = project.conformance_corpus();
     if !corpus.join("cases").is_dir() {
         note(&format!(
@@ -112,8 +138,10 @@ fn conformance(project: &Project) -> Result<Tally, Error> {
     command
         .args(["run", "--locked", "--quiet", "-p", "kiln-conformance", "--"])
         .arg(&corpus);
+    let mut command = with_kiln(command, project);
+    command.envs(backend.map(|name| ("KILN_VMM", name)));
     let mut last = String::new();
-    let success = follow(&mut with_kiln(command, project), "conformance", |line| {
+    let success = follow(&mut command, "conformance", |line| {
         line.clone_into(&mut last);
         Shown::Yes
     })?;

@@ -39,6 +39,7 @@ impl Kiln {
         if let Some(image) = &self.vm_image {
             command.env("KILN_VM_IMAGE", image);
         }
+        command.envs(std::env::var_os("KILN_VMM").map(|vmm| ("KILN_VMM", vmm)));
         command
     }
 

@@ -159,6 +159,8 @@ impl TestEnvironment {
             .env("KILN_DATA_DIR", &self.data_dir)
             .env("KILN_VM_IMAGE", &self.vm_image)
             .stdin(Stdio::null());
+        // Which back-end the tests are about is for whoever runs them to say.
+        command.envs(std::env::var_os("KILN_VMM").map(|vmm| ("KILN_VMM", vmm)));
         command
     }
 

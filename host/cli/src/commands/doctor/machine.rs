@@ -36,7 +36,7 @@ pub fn vm_image(invocation: &Invocation) -> Finding {
 
 /// The back-ends, and whether one works. One that does not is no failure while another does.
 pub fn backends(invocation: &Invocation) -> (Vec<Finding>, bool) {
-    let reports = kiln_vmm::probe(&[], None);
+    let reports = kiln_vmm::probe(&invocation.environment.program_dirs, None);
     let chosen = invocation.environment.vmm.as_deref();
     let usable = |report: &BackendReport| {
         report.works() && (!report.on_request_only || chosen == Some(report.kind.name()))
