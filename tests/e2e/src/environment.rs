@@ -80,6 +80,12 @@ pub fn skip_unless(programs: &[&str]) -> bool {
     false
 }
 
+/// Whether the guests of these tests are reached over serial ports: they have no virtio-fs then.
+#[must_use]
+pub fn over_serial() -> bool {
+    std::env::var_os("KILN_VMM").is_some_and(|name| name == "qemu-serial")
+}
+
 impl Default for TestEnvironment {
     fn default() -> Self {
         Self::new()

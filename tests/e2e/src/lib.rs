@@ -9,6 +9,6 @@ mod peers;
 mod tree;
 
 pub use bases::{busybox_rootfs, debian_rootfs};
-pub use environment::{Finished, TestEnvironment, project_dir, skip_unless};
+pub use environment::{Finished, TestEnvironment, over_serial, project_dir, skip_unless};
 pub use peers::{buildah_build, buildah_tree, umoci_tree};
 pub use tree::{Difference, Node, compare_trees, read_tree};
