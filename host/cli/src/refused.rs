@@ -127,7 +127,6 @@ const BUILD: &[Row] = &[
         "",
     ),
     ("--call", "checks alone are not done yet", ""),
-    ("--check", "checks alone are not done yet", ""),
     ("--policy", "policies are not done yet", ""),
     ("--debug", "debugging a build is not done yet", ""),
     ("-D", "debugging a build is not done yet", ""),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+#[cfg(unix)]
 use std::io::Read;
 use std::path::Path;
 

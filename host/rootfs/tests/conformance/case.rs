@@ -199,7 +199,6 @@ fn base64(text: &str) -> Vec<u8> {
     out
 }
 
-#[cfg(unix)]
 fn materialise(entry: &Value, data: &Path, context: &Path) {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
@@ -238,6 +237,3 @@ fn materialise(entry: &Value, data: &Path, context: &Path) {
     let readable = if entry["type"] == "dir" { 0o700 } else { 0 };
     fs::set_permissions(&path, fs::Permissions::from_mode(mode | readable)).unwrap();
 }
-
-#[cfg(not(unix))]
-fn materialise(_entry: &Value, _data: &Path, _context: &Path) {}

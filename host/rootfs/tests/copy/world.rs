@@ -133,6 +133,15 @@ pub fn lines(plan: &CopyPlan) -> Vec<String> {
     plan.entries().map(line).collect()
 }
 
+/// The lines, as they are where files of a context have no modes of their own and count as 0755: on Windows.
+pub fn on_this_host(lines: &[&str]) -> Vec<String> {
+    let mode = if cfg!(unix) { " 644 " } else { " 755 " };
+    lines
+        .iter()
+        .map(|line| line.replace(" 644 ", mode))
+        .collect()
+}
+
 pub fn parse(line: &str) -> (Entry, String) {
     let (mut mode, mut uid, mut gid, mut rest) = (None, 0, 0, line);
     if let Some((head, tail)) = line.split_once(' ')

@@ -59,10 +59,11 @@ impl Drop for StagedFolder {
 
 /// A complete layer that has no name yet.
 pub(crate) struct StagedLayer {
-    pub folder: StagedFolder,
+    // The order matters: on Windows a folder is not removed while a file in it is open.
     pub tar: FinishedTar,
     pub index: File,
     pub index_size: u64,
+    pub folder: StagedFolder,
 }
 
 impl StagedLayer {
