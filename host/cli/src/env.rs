@@ -28,7 +28,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "KILN_VM_IMAGE",
-        meaning: "Folder of the VM's kernel, initramfs and disk template",
+        meaning: "Folder of the VM's kernel, initramfs and disk template, or of one such folder for each architecture",
     },
     Variable {
         name: "KILN_VMM",

@@ -89,7 +89,7 @@ impl Report {
             Cause::Vm(VmError::Exited { console, .. } | VmError::Timeout { console, .. }) => {
                 self.tail = console.0.into_bytes();
             }
-            Cause::Vm(VmError::NoBackend { reports }) => {
+            Cause::Vm(VmError::NoBackend { reports, .. }) => {
                 let broken = reports.iter().filter_map(|report| match &report.status {
                     BackendStatus::Broken { reason, .. } => {
                         Some(format!("{}: {reason}", report.kind.name()))

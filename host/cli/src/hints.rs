@@ -2,6 +2,7 @@
 
 use kiln_context::ContextError;
 use kiln_engine::{Cause, RunFailure};
+use kiln_oci::Platform;
 use kiln_plan::PlanErrorKind;
 use kiln_rootfs::CopyError;
 use kiln_store::Holder;
@@ -36,6 +37,10 @@ pub fn of_build(cause: &Cause) -> Option<String> {
                 .to_owned()
         }
         Cause::ImageMissing { .. } => NO_PULL.to_owned(),
+        Cause::OtherPlatform { found, wanted, .. } => of_platform(found, wanted),
+        Cause::NoGuest { .. } => "COPY and metadata instructions work for every platform; RUN \
+            and `kiln run` for those of amd64, 386, arm64 and arm"
+            .to_owned(),
         Cause::SecretMissing { id } => format!("give it with --secret id={id},src=FILE"),
         Cause::NoContext => "give a folder instead of `-`".to_owned(),
         Cause::RunFailed {
@@ -50,14 +55,25 @@ pub fn of_build(cause: &Cause) -> Option<String> {
 }
 
 fn of_plan(kind: &PlanErrorKind) -> Option<String> {
-    matches!(kind, PlanErrorKind::ImageNotFound { .. }).then(|| NO_PULL.to_owned())
+    match kind {
+        PlanErrorKind::ImageNotFound { .. } => Some(NO_PULL.to_owned()),
+        PlanErrorKind::OtherPlatform { found, wanted, .. } => Some(of_platform(found, wanted)),
+        _ => None,
+    }
+}
+
+/// The hint for an image of another platform than asked for.
+fn of_platform(found: &Platform, wanted: &Platform) -> String {
+    format!(
+        "use --platform={found}, or bring in the image for {wanted} with `kiln load` or `kiln import`"
+    )
 }
 
 /// The hint for a VM that cannot be had.
 fn of_vm(error: &VmError) -> Option<String> {
     match error {
         VmError::Image(error) => Some(of_vm_image(error)),
-        VmError::NoBackend { reports } => Some(of_backends(reports)),
+        VmError::NoBackend { reports, .. } => Some(of_backends(reports)),
         VmError::Exited { .. } | VmError::Timeout { .. } => {
             Some("`kiln doctor` shows which back-ends work here; --vmm chooses another".to_owned())
         }
@@ -84,7 +100,7 @@ pub fn of_vm_image(error: &ImageError) -> String {
                 .map(|dir| dir.display().to_string())
                 .collect();
             format!(
-                "looked in {}; KILN_VM_IMAGE names the folder that has it",
+                "looked in {}; KILN_VM_IMAGE names the folder that has it, or has a folder for each architecture",
                 dirs.join(", ")
             )
         }

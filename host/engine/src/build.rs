@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use kiln_dockerfile::{Dockerfile, Source, Span};
-use kiln_oci::{DiffId, Digest, ImageConfig, RootFs};
+use kiln_oci::{DiffId, Digest, ImageConfig, Platform, RootFs};
 use kiln_plan::{
     Base, BuildGraph, NamedContext as PlannedContext, PlanRequest, Stage, Step, StepKind,
 };
@@ -16,7 +16,7 @@ use crate::key::KeyBuilder;
 use crate::log::BuildLog;
 use crate::request::{BuildRequest, Cancel, NamedContext, VmSettings};
 use crate::resolve::StoreImages;
-use crate::session::Session;
+use crate::session::Sessions;
 use crate::source::Sources;
 use crate::stage::{StageState, format_time, now, seconds};
 
@@ -61,7 +61,7 @@ pub fn build(
         events,
         cancel,
         sources: Sources::new(store, request),
-        session: Session::new(store, vm, cancel),
+        sessions: Sessions::new(store, vm, cancel),
         log: BuildLog::new(store.log_file(&build_name())),
         stages: Vec::with_capacity(graph.stages.len()),
         next_step: 0,
@@ -111,7 +111,7 @@ pub(crate) fn plan(
         build_args: request.build_args.clone(),
         target: request.target.clone(),
         platform: request.platform.clone(),
-        build_platform: kiln_oci::Platform::linux_host(),
+        build_platform: Platform::linux_host(),
         labels: request.labels.clone(),
         named_contexts: named_contexts.collect(),
     };
@@ -171,7 +171,7 @@ pub struct Builder<'a> {
     pub events: &'a dyn Events,
     pub cancel: &'a Cancel,
     pub sources: Sources<'a>,
-    pub session: Session<'a>,
+    pub sessions: Sessions<'a>,
     pub log: BuildLog,
     /// The stages that are done, by their place in the graph.
     pub stages: Vec<StageState>,
@@ -197,9 +197,9 @@ impl Builder<'_> {
             .stages
             .iter()
             .try_for_each(|stage| self.run_stage(stage));
-        let vm_started = self.session.started();
+        let vm_started = self.sessions.started();
         // A VM that does not end well has nothing left that the build needs.
-        let _ = self.session.stop();
+        let _ = self.sessions.stop();
         let log = self.log.flushed();
         built?;
         self.sources.remember();
@@ -223,7 +223,7 @@ impl Builder<'_> {
             .observed(|builder, _| builder.base(stage))
             .map_err(|cause| self.failed(cause, from))?;
         for step in &stage.steps {
-            self.run_step(step, &mut state)
+            self.run_step(step, &stage.platform, &mut state)
                 .map_err(|cause| self.failed(cause, range(step.source.span)))?;
         }
         self.stages.push(state);
@@ -293,13 +293,18 @@ impl Builder<'_> {
         }
     }
 
-    fn run_step(&mut self, step: &Step, state: &mut StageState) -> Result<(), Cause> {
+    fn run_step(
+        &mut self,
+        step: &Step,
+        platform: &Platform,
+        state: &mut StageState,
+    ) -> Result<(), Cause> {
         let parent: &StageState = state;
         let result = self.observed(|builder, id| match &step.kind {
             StepKind::Metadata => builder.metadata(step, parent),
             StepKind::Workdir(workdir) => builder.workdir(workdir, parent),
             StepKind::Copy(copy) => builder.copy(copy, parent, id),
-            StepKind::Run(run) => builder.run_command(run, step, parent, id),
+            StepKind::Run(run) => builder.run_command(run, step, parent, platform, id),
         })?;
         let created = self.request.source_date_epoch.unwrap_or(result.created);
         state.push(&step.created_by, result.layer, created);

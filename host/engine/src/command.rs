@@ -2,17 +2,19 @@
 
 use std::time::Instant;
 
+use kiln_oci::Platform;
 use kiln_plan::{CopyFrom, RunStep, Step};
 use kiln_protocol::TreeRef;
 use kiln_rootfs::MergedView;
+use kiln_vmm::Architecture;
 
 use crate::build::{Builder, StepResult};
 use crate::error::Cause;
 use crate::event::{Event, StepId};
 use crate::log::Tail;
-use crate::run;
 use crate::source::{MountFiles, MountTree};
 use crate::stage::StageState;
+use crate::{run, session};
 
 impl Builder<'_> {
     /// RUN.
@@ -21,23 +23,26 @@ impl Builder<'_> {
         command: &RunStep,
         step: &Step,
         parent: &StageState,
+        platform: &Platform,
         id: StepId,
     ) -> Result<StepResult, Cause> {
         run::check_supported(command)?;
         let trees = self.mount_trees(command)?;
-        let key = run::key(command, parent.chain(), self.request, &trees);
+        let key = run::key(command, parent.chain(), platform, self.request, &trees);
         if let Some(hit) = self.cached(&key)? {
             return Ok(hit);
         }
-        self.boot(id)?;
-        let lowers = self.session.lowers(&parent.layers)?;
-        let trees = self.tree_refs(trees)?;
-        let run_id = self.session.next_run();
+        let guest = session::guest_for(platform)?;
+        self.boot(guest, platform, id)?;
+        let trees = self.tree_refs(guest, trees)?;
+        let session = self.sessions.of(guest);
+        let lowers = session.lowers(&parent.layers)?;
+        let run_id = session.next_run();
         let spec = run::spec(command, run_id, lowers, trees, self.request)?;
         self.log.step(&step.source.text);
         let mut tail = Tail::default();
         let (events, log) = (self.events, &mut self.log);
-        let outcome = self.session.run(&spec, &mut |stream, bytes| {
+        let outcome = session.run(&spec, &mut |stream, bytes| {
             tail.push(bytes);
             log.write(bytes);
             events.event(Event::Output {
@@ -54,17 +59,24 @@ impl Builder<'_> {
                 log: self.log.flushed(),
             });
         }
-        let layer = self.session.commit(run_id)?;
+        let layer = session.commit(run_id)?;
         self.record(&key, Some(layer.diff_id), &step.source.text, layer.tar_size)
     }
 
-    fn boot(&mut self, id: StepId) -> Result<(), Cause> {
-        if self.session.started() {
+    fn boot(
+        &mut self,
+        guest: Architecture,
+        platform: &Platform,
+        step: StepId,
+    ) -> Result<(), Cause> {
+        let session = self.sessions.of(guest);
+        if session.started() {
             return Ok(());
         }
-        self.events.event(Event::VmStarting { step: id });
+        let emulated = guest.is_foreign().then_some(platform);
+        self.events.event(Event::VmStarting { step, emulated });
         let start = Instant::now();
-        let backend = self.session.boot()?;
+        let backend = session.boot()?;
         self.events.event(Event::VmReady {
             backend,
             elapsed: start.elapsed(),
@@ -88,7 +100,11 @@ impl Builder<'_> {
     }
 
     /// The same for the guest, with every layer where it can see it.
-    fn tree_refs(&mut self, trees: Vec<Option<MountTree>>) -> Result<Vec<Option<TreeRef>>, Cause> {
+    fn tree_refs(
+        &mut self,
+        guest: Architecture,
+        trees: Vec<Option<MountTree>>,
+    ) -> Result<Vec<Option<TreeRef>>, Cause> {
         let mut refs = Vec::with_capacity(trees.len());
         for tree in trees {
             let Some(tree) = tree else {
@@ -104,7 +120,7 @@ impl Builder<'_> {
                 }
             };
             refs.push(Some(TreeRef {
-                lowers: self.session.lowers(&layers)?,
+                lowers: self.sessions.of(guest).lowers(&layers)?,
                 path: tree.path,
             }));
         }

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use kiln_oci::Platform;
+
 /// Who can mend a failure; the command line makes its exit code of this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
@@ -107,6 +109,22 @@ pub enum Cause {
         /// The name as written.
         name: String,
     },
+    /// An image that COPY --from or a mount names is for another platform than the build.
+    #[error("image `{name}` is for {found}, not for {wanted}")]
+    OtherPlatform {
+        /// The name as written.
+        name: String,
+        /// What the store has.
+        found: Platform,
+        /// What the build is for.
+        wanted: Platform,
+    },
+    /// There is no VM whose processor runs programs of this platform.
+    #[error("commands cannot be run on {platform}")]
+    NoGuest {
+        /// The platform.
+        platform: Platform,
+    },
     /// Neither the image nor the request names a command.
     #[error("no command given, and image `{image}` has none")]
     NoCommand {
@@ -188,7 +206,9 @@ impl BuildError {
     pub fn kind(&self) -> FailureKind {
         match &self.cause {
             Cause::Store(_) | Cause::Vm(_) | Cause::Agent(_) => FailureKind::Host,
-            Cause::Backend(_) | Cause::Project(_) | Cause::Http(_) => FailureKind::Usage,
+            Cause::Backend(_) | Cause::NoGuest { .. } | Cause::Project(_) | Cause::Http(_) => {
+                FailureKind::Usage
+            }
             Cause::Interrupted => FailureKind::Interrupted,
             _ => FailureKind::Build,
         }

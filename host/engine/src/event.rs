@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kiln_oci::Digest;
+use kiln_oci::{Digest, Platform};
 
 /// Position of a step in the order of [`Event::Planned`].
 pub type StepId = usize;
@@ -63,8 +63,12 @@ pub enum Event<'a> {
     },
     /// The step failed; the build ends with an error that tells why.
     Failed { step: StepId, elapsed: Duration },
-    /// The VM is being started, for the step named.
-    VmStarting { step: StepId },
+    /// A VM is being started, for the step named. `emulated` is its platform where this machine's processors do not
+    /// run it.
+    VmStarting {
+        step: StepId,
+        emulated: Option<&'a Platform>,
+    },
     /// The guest said hello.
     VmReady { backend: &'a str, elapsed: Duration },
     /// The image is in the store under this id, and has these names now.

@@ -12,7 +12,7 @@
 //! copy plan: names, contents,    |     |     ✓     |         | never the times of files
 //! modes, owners                  |     |           |         |
 //! path                           |     |           |    ✓    |
-//! platform                       |  ✓  |     ✓     |    ✓    | emulated and native results differ
+//! platform of the stage          |  ✓  |           |         | the same files may run on several, differently
 //! `SOURCE_DATE_EPOCH`            |  ✓  |     ✓     |    ✓    | it changes the times in the layer
 //! `--progress`, VM size          |     |           |         | must not change the result
 //!

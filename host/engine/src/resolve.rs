@@ -17,20 +17,17 @@ impl<'a> StoreImages<'a> {
 }
 
 impl BaseResolver for StoreImages<'_> {
-    fn image(&self, name: &str, platform: &Platform) -> Result<Option<ImageConfig>, ResolveError> {
-        find(self.store, name, Some(platform)).map_err(|source| ResolveError {
+    fn image(&self, name: &str, _: &Platform) -> Result<Option<ImageConfig>, ResolveError> {
+        find(self.store, name).map_err(|source| ResolveError {
             name: name.to_owned(),
             source: Box::new(source),
         })
     }
 }
 
-/// The config of the image with this name or id; `None` if there is none, or only for other platforms.
-pub fn find(
-    store: &Store,
-    name: &str,
-    platform: Option<&Platform>,
-) -> Result<Option<ImageConfig>, kiln_store::Error> {
+/// The config of the image with this name or id, whatever its platform; `None` if there is none. A name stands for one
+/// image, so there is nothing to choose from.
+pub fn find(store: &Store, name: &str) -> Result<Option<ImageConfig>, kiln_store::Error> {
     let record = match name.parse::<ImageName>() {
         Ok(parsed) => match store.resolve_name(&parsed)? {
             Some(record) => record,
@@ -42,9 +39,5 @@ pub fn find(
         },
         Err(_) => return Ok(None),
     };
-    let config = store.config(record.id)?;
-    let fits = platform.is_none_or(|platform| {
-        config.architecture == platform.architecture && config.os == platform.os
-    });
-    Ok(fits.then_some(config))
+    store.config(record.id).map(Some)
 }

@@ -1,7 +1,7 @@
 //! RUN: its cache key, and what the agent is told to do.
 
 use kiln_agent_client::RunOutcome;
-use kiln_oci::{ChainId, Digest};
+use kiln_oci::{ChainId, Digest, Platform};
 use kiln_plan::{CopyFrom, MountKind, Network, RunStep, Security};
 use kiln_protocol::{
     BindMount, CacheMount, CacheSharing, Exit, FileMount, HostEntry, LowerRef, Mount, Payload,
@@ -20,11 +20,12 @@ const SCRIPT_MODE: u32 = 0o755;
 pub fn key(
     step: &RunStep,
     parent: Option<ChainId>,
+    platform: &Platform,
     request: &BuildRequest,
     trees: &[Option<MountTree>],
 ) -> Digest {
     let mut key = KeyBuilder::new("run", parent);
-    key.text(&request.platform.to_string());
+    key.text(&platform.to_string());
     key.option(
         request
             .source_date_epoch

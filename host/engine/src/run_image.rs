@@ -9,7 +9,7 @@ use crate::error::{BuildError, Cause};
 use crate::event::OutputStream;
 use crate::request::{Cancel, VmSettings};
 use crate::resolve;
-use crate::session::Session;
+use crate::session::{Session, guest_for};
 
 /// Added to a signal's number when a command ended by it, as shells do.
 const SIGNAL_BASE: i32 = 128;
@@ -45,10 +45,9 @@ pub fn run_image(
     cancel: &Cancel,
 ) -> Result<i32, BuildError> {
     let _lease = store.lease_wait()?;
-    let config =
-        resolve::find(store, &request.image, None)?.ok_or_else(|| Cause::ImageMissing {
-            name: request.image.clone(),
-        })?;
+    let config = resolve::find(store, &request.image)?.ok_or_else(|| Cause::ImageMissing {
+        name: request.image.clone(),
+    })?;
     let argv = command(request, &config.config);
     if argv.is_empty() {
         return Err(Cause::NoCommand {
@@ -56,7 +55,13 @@ pub fn run_image(
         }
         .into());
     }
-    let mut session = Session::new(store, vm, cancel);
+    let platform = config.runs_on();
+    let guest = guest_for(&platform)?;
+    if guest.is_foreign() {
+        let line = format!("kiln: {platform} is emulated on this machine, which is slower\n");
+        on_output(OutputStream::Stderr, line.as_bytes());
+    }
+    let mut session = Session::new(store, vm, guest, cancel);
     let outcome = run_in(&mut session, request, &config, argv, on_output);
     // The command is over; how the VM ends changes nothing.
     let _ = session.stop();

@@ -1,4 +1,4 @@
-//! The VM of one build: booted at the first RUN that needs it, gone with the build.
+//! The VMs of one build, one for each architecture: booted at the first RUN that needs it, gone with the build.
 //!
 //! Knows which layers the guest has already, and in which form: files of the share, or the upper directory that
 //! an earlier RUN of this VM left. Must not decide what is run; only `run` and `run_image` do.
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use kiln_agent_client::{AgentClient, LayerPart, OutputStream as AgentOutput, RunOutcome, Terms};
-use kiln_oci::DiffId;
+use kiln_oci::{DiffId, Platform};
 use kiln_protocol::{LowerRef, RunId, RunSpec};
 use kiln_store::{LayerRecord, Store};
-use kiln_vmm::{GuestStream, Vm, VmConfig, VmImage};
+use kiln_vmm::{Architecture, GuestStream, Vm, VmConfig, VmImage};
 
 use crate::cancellable::{Cancellable, accept, stop_when_cancelled};
 use crate::error::Cause;
@@ -27,8 +27,48 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest tar of one RUN's changes. Beyond it a guest is broken or hostile: the scratch disk is no larger.
 const MAX_LAYER_BYTES: u64 = 64 << 30;
 
+/// The architecture of the guest that runs commands of a platform.
+pub fn guest_for(platform: &Platform) -> Result<Architecture, Cause> {
+    match platform.architecture.as_str() {
+        "amd64" | "386" => Ok(Architecture::X86_64),
+        "arm64" | "arm" => Ok(Architecture::Aarch64),
+        _ => Err(Cause::NoGuest {
+            platform: platform.clone(),
+        }),
+    }
+}
+
+/// The VMs of a build. Nearly every build has one at most; one whose stages are for several platforms may have more.
+pub struct Sessions<'a>([Session<'a>; Architecture::ALL.len()]);
+
+impl<'a> Sessions<'a> {
+    /// Sessions of which no VM is started yet.
+    pub fn new(store: &'a Store, settings: &'a VmSettings, cancel: &'a Cancel) -> Self {
+        Self(Architecture::ALL.map(|guest| Session::new(store, settings, guest, cancel)))
+    }
+
+    /// The one with guests of this architecture.
+    pub fn of(&mut self, guest: Architecture) -> &mut Session<'a> {
+        let mut sessions = self.0.iter_mut();
+        let session = sessions.find(|session| session.architecture == guest);
+        session.expect("there is one for each")
+    }
+
+    /// Whether any VM was started.
+    pub fn started(&self) -> bool {
+        self.0.iter().any(Session::started)
+    }
+
+    /// Ends every VM and waits until nothing of them is left.
+    pub fn stop(&mut self) -> Result<(), Cause> {
+        let stopped = self.0.each_mut().map(Session::stop);
+        stopped.into_iter().collect()
+    }
+}
+
 /// The VM of a build, running or not.
 pub struct Session<'a> {
+    architecture: Architecture,
     store: &'a Store,
     settings: &'a VmSettings,
     cancel: &'a Cancel,
@@ -47,8 +87,14 @@ struct Guest {
 
 impl<'a> Session<'a> {
     /// A session whose VM is not started yet.
-    pub fn new(store: &'a Store, settings: &'a VmSettings, cancel: &'a Cancel) -> Self {
+    pub fn new(
+        store: &'a Store,
+        settings: &'a VmSettings,
+        architecture: Architecture,
+        cancel: &'a Cancel,
+    ) -> Self {
         Self {
+            architecture,
             store,
             settings,
             cancel,
@@ -64,7 +110,8 @@ impl<'a> Session<'a> {
 
     /// Starts the VM, waits for its agent, and gives the name of the back-end.
     pub fn boot(&mut self) -> Result<&'static str, Cause> {
-        let image = VmImage::find(&self.settings.image_dirs).map_err(kiln_vmm::VmError::from)?;
+        let image = VmImage::find(self.architecture, &self.settings.image_dirs)
+            .map_err(kiln_vmm::VmError::from)?;
         image
             .check_protocol(kiln_protocol::VERSION)
             .map_err(kiln_vmm::VmError::from)?;

@@ -98,14 +98,21 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The layers of an image of the store.
+    /// The layers of an image of the store, which must be for the platform of the build.
     pub fn image(&self, name: &str) -> Result<Vec<DiffId>, Cause> {
-        match crate::resolve::find(self.store, name, None)? {
-            Some(config) => Ok(config.rootfs.diff_ids),
-            None => Err(Cause::ImageMissing {
-                name: name.to_owned(),
-            }),
+        let name = name.to_owned();
+        let Some(config) = crate::resolve::find(self.store, &name)? else {
+            return Err(Cause::ImageMissing { name });
+        };
+        let (wanted, found) = (self.request.platform.clone(), config.runs_on());
+        if wanted.preference(&found).is_none() {
+            return Err(Cause::OtherPlatform {
+                name,
+                found,
+                wanted,
+            });
         }
+        Ok(config.rootfs.diff_ids)
     }
 
     /// Name of the file with the context's ignore rules, if there is one and the context was read.

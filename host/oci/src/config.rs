@@ -160,6 +160,22 @@ impl ImageConfig {
             variant: self.variant.clone(),
         }
     }
+
+    /// The platform whose VM runs the image's programs, normalised. What the image does not say is taken to be as on
+    /// this machine.
+    pub fn runs_on(&self) -> Platform {
+        let host = Platform::linux_host();
+        let mut platform = self.platform();
+        for (said, host) in [
+            (&mut platform.os, host.os),
+            (&mut platform.architecture, host.architecture),
+        ] {
+            if said.is_empty() {
+                *said = host;
+            }
+        }
+        platform.normalised()
+    }
 }
 
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

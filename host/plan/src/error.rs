@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use kiln_dockerfile::{ParseError, Span, mount::MountError, words::ExpandError};
+use kiln_oci::Platform;
 
 /// A build that cannot be planned. Shown as its kind; the kind's own cause is the cause.
 #[derive(Debug)]
@@ -101,6 +102,16 @@ pub enum PlanErrorKind {
     ImageNotFound {
         /// The image.
         name: String,
+    },
+    /// The base image is there, for another platform.
+    #[error("image `{name}` is for {found}, not for {wanted}")]
+    OtherPlatform {
+        /// The image.
+        name: String,
+        /// What it is for.
+        found: Platform,
+        /// What the stage is for.
+        wanted: Platform,
     },
     /// The base image could not be asked for.
     #[error(transparent)]

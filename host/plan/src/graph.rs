@@ -36,7 +36,8 @@ pub enum NamedContext {
 
 /// Supplies the configs of base images.
 pub trait BaseResolver {
-    /// The config of the image that `name` refers to for `platform`; `None` when there is no such image.
+    /// The config of the image that `name` refers to, that for `platform` where there are several; `None` when there
+    /// is no such image.
     ///
     /// # Errors
     /// Whatever kept the engine from answering.

@@ -111,12 +111,23 @@ fn image(
     let found = resolver
         .image(name, platform)
         .map_err(|error| PlanError::at(span, error))?;
-    found.ok_or_else(|| {
-        let kind = PlanErrorKind::ImageNotFound {
-            name: name.to_owned(),
+    let name = name.to_owned();
+    let Some(config) = found else {
+        let hint = stages.hint(&name);
+        let kind = PlanErrorKind::ImageNotFound { name };
+        return Err(PlanError::at(span, kind).with_hint(hint));
+    };
+    let found = config.runs_on();
+    if platform.preference(&found).is_none() {
+        let wanted = platform.clone();
+        let kind = PlanErrorKind::OtherPlatform {
+            name,
+            found,
+            wanted,
         };
-        PlanError::at(span, kind).with_hint(stages.hint(name))
-    })
+        return Err(PlanError::at(span, kind));
+    }
+    Ok(config)
 }
 
 fn image_weight(config: &ImageConfig) -> usize {

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::backends::Facts;
 use crate::config::BackendKind;
 use crate::error::ExitReason;
@@ -18,6 +19,8 @@ use crate::error::ExitReason;
 pub struct HelperConfig {
     /// The VM's own directory.
     pub directory: OsString,
+    /// Architecture of the guest.
+    pub architecture: Architecture,
     /// Back-end to run it with.
     pub backend: BackendKind,
     /// Program of the back-end.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::console::ConsoleTail;
 use crate::image::ImageError;
 use crate::probe::BackendReport;
@@ -18,8 +19,10 @@ pub enum VmError {
     #[error("the VM image cannot be used")]
     Image(#[from] ImageError),
     /// Nothing on this host can run the VM.
-    #[error("no way to run a virtual machine works on this host")]
+    #[error("no way to run a virtual machine {}works on this host", of_foreign(*guest))]
     NoBackend {
+        /// Architecture of the guest.
+        guest: Architecture,
         /// What was tried, and why each failed.
         reports: Vec<BackendReport>,
     },
@@ -121,6 +124,15 @@ pub enum ExitReason {
         /// Its exit status, as the OS words it.
         status: String,
     },
+}
+
+/// Names the guest where a host could think of another one.
+fn of_foreign(guest: Architecture) -> String {
+    if guest.is_foreign() {
+        format!("with {guest} processors ")
+    } else {
+        String::new()
+    }
 }
 
 impl std::fmt::Display for ExitReason {

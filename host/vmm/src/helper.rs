@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
 
 /// Runs the VM to its end.
 fn run(config: &HelperConfig, shared: &Arc<Shared>) -> ExitReason {
-    let Some(backend) = backends::of_kind(config.backend) else {
+    let Some(backend) = backends::of_kind(config.backend, config.architecture) else {
         return ExitReason::HostFailed {
             action: format!("use the back-end {}", config.backend),
             cause: "it is not part of this program".to_owned(),

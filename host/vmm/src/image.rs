@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::architecture::Architecture;
+
 /// Name of the manifest in an image directory.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
@@ -33,8 +35,8 @@ pub struct ImageManifest {
     pub manifest_version: u32,
     /// Version of the host ↔ agent protocol that the agent inside speaks.
     pub protocol_version: u32,
-    /// Architecture as Rust names it: `x86_64` or `aarch64`.
-    pub arch: String,
+    /// Architecture of the kernel and of the agent.
+    pub arch: Architecture,
     /// The kernel, digested by [`file_digest`].
     pub kernel: ImageFile,
     /// The initramfs, digested by [`file_digest`].
@@ -71,7 +73,7 @@ pub enum ImageError {
     #[error("no VM image for {arch} found")]
     NotFound {
         /// Architecture that was asked for.
-        arch: &'static str,
+        arch: Architecture,
         /// Directories that were looked at, in order.
         searched: Vec<PathBuf>,
     },
@@ -162,11 +164,12 @@ impl VmImage {
         Ok(image)
     }
 
-    /// The image for this machine's architecture: the first of `dirs` that has a manifest, either
-    /// directly or in a folder named after the architecture.
-    pub fn find(dirs: &[PathBuf]) -> Result<Self, ImageError> {
-        let arch = std::env::consts::ARCH;
-        let candidates = dirs.iter().flat_map(|dir| [dir.join(arch), dir.clone()]);
+    /// The image for guests of an architecture: the first of `dirs` that has one, either directly or in a
+    /// folder named after the architecture.
+    pub fn find(arch: Architecture, dirs: &[PathBuf]) -> Result<Self, ImageError> {
+        let candidates = dirs
+            .iter()
+            .flat_map(|dir| [dir.join(arch.name()), dir.clone()]);
         for dir in candidates {
             if dir.join(MANIFEST_FILE).is_file() {
                 let image = Self::open(&dir)?;
@@ -277,7 +280,7 @@ mod tests {
         let manifest = ImageManifest {
             manifest_version: MANIFEST_VERSION,
             protocol_version: 7,
-            arch: std::env::consts::ARCH.to_owned(),
+            arch: Architecture::HOST,
             kernel: file("vmlinux"),
             initramfs: file("initramfs"),
             scratch: file("scratch"),
@@ -298,7 +301,7 @@ mod tests {
     fn whole_image_verifies_and_damage_is_named() {
         let dir = tempfile::tempdir().unwrap();
         image_in(dir.path());
-        let image = VmImage::find(&[dir.path().to_owned()]).unwrap();
+        let image = VmImage::find(Architecture::HOST, &[dir.path().to_owned()]).unwrap();
         image.verify().unwrap();
         image.check_protocol(7).unwrap();
         assert!(matches!(
@@ -334,7 +337,7 @@ mod tests {
     fn absent_image_tells_where_it_was_looked_for() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = vec![dir.path().join("no"), dir.path().to_owned()];
-        let error = VmImage::find(&dirs).unwrap_err();
+        let error = VmImage::find(Architecture::HOST, &dirs).unwrap_err();
         assert!(matches!(error, ImageError::NotFound { searched, .. } if searched == dirs));
     }
 }

@@ -5,6 +5,7 @@
 //! every device bounds what it reads. Invariant: when the engine's process or the [`Vm`] goes away,
 //! in whatever way, nothing of the VM stays behind.
 
+pub mod architecture;
 pub mod backends;
 pub mod config;
 pub mod console;
@@ -19,11 +20,12 @@ pub mod runtime_dir;
 mod verified;
 pub mod vm;
 
+pub use architecture::Architecture;
 pub use config::{BackendKind, VmConfig};
 pub use console::ConsoleTail;
 pub use error::{ExitReason, VmError};
 pub use image::{ImageManifest, VmImage};
-pub use probe::{BackendReport, Capabilities, probe};
+pub use probe::{BackendReport, Capabilities, probe, probe_for};
 pub use vm::{GuestStream, Vm};
 
 /// Context that the guest dials its host at.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::config::BackendKind;
 
 /// What a back-end gives, where back-ends differ.
@@ -58,9 +59,19 @@ impl BackendReport {
     }
 }
 
-/// Tries every back-end of this build, best first. Answers that hold until the next boot are
-/// remembered in `cache_dir`.
+/// Tries every back-end of this build with guests of this machine's architecture, best first. Answers that
+/// hold until the next boot are remembered in `cache_dir`.
 #[must_use]
 pub fn probe(program_dirs: &[PathBuf], cache_dir: Option<&Path>) -> Vec<BackendReport> {
-    crate::backends::probe_all(program_dirs, cache_dir)
+    probe_for(Architecture::HOST, program_dirs, cache_dir)
+}
+
+/// The same, with guests of another architecture.
+#[must_use]
+pub fn probe_for(
+    guest: Architecture,
+    program_dirs: &[PathBuf],
+    cache_dir: Option<&Path>,
+) -> Vec<BackendReport> {
+    crate::backends::probe_all(guest, program_dirs, cache_dir)
 }

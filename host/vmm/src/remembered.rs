@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::backends::Probe;
 use crate::config::BackendKind;
 use crate::probe::BackendStatus;
@@ -22,8 +23,13 @@ struct Memory {
     probes: BTreeMap<String, (Probe, Option<SystemTime>)>,
 }
 
-/// The remembered answer for `kind`, or else that of `ask`.
-pub(crate) fn probe(kind: BackendKind, dir: Option<&Path>, ask: impl FnOnce() -> Probe) -> Probe {
+/// The remembered answer for `kind` with guests of an architecture, or else that of `ask`.
+pub(crate) fn probe(
+    kind: BackendKind,
+    guest: Architecture,
+    dir: Option<&Path>,
+    ask: impl FnOnce() -> Probe,
+) -> Probe {
     let boot_id = kiln_platform::process::boot_id();
     let (Some(dir), Some(boot_id)) = (dir, boot_id) else {
         return ask();
@@ -39,7 +45,8 @@ pub(crate) fn probe(kind: BackendKind, dir: Option<&Path>, ask: impl FnOnce() ->
             ..Memory::default()
         };
     }
-    if let Some((probe, modified)) = memory.probes.get(kind.name())
+    let name = format!("{kind} {guest}");
+    if let Some((probe, modified)) = memory.probes.get(&name)
         && modified_at(probe.program.as_ref()) == *modified
     {
         return probe.clone();
@@ -49,9 +56,7 @@ pub(crate) fn probe(kind: BackendKind, dir: Option<&Path>, ask: impl FnOnce() ->
         return probe;
     }
     let modified = modified_at(probe.program.as_ref());
-    memory
-        .probes
-        .insert(kind.name().to_owned(), (probe.clone(), modified));
+    memory.probes.insert(name, (probe.clone(), modified));
     // Not being able to remember only costs time.
     let _ = crate::verified::replace_file(&path, &memory);
     probe
@@ -88,7 +93,12 @@ mod tests {
         };
         let mut asked = 0;
         for _ in 0..3 {
-            probe(BackendKind::QemuTcg, Some(dir.path()), || ask(&mut asked));
+            probe(
+                BackendKind::QemuTcg,
+                Architecture::HOST,
+                Some(dir.path()),
+                || ask(&mut asked),
+            );
         }
         let expected = if kiln_platform::process::boot_id().is_some() {
             1
@@ -103,7 +113,12 @@ mod tests {
             .unwrap()
             .set_modified(old)
             .unwrap();
-        probe(BackendKind::QemuTcg, Some(dir.path()), || ask(&mut asked));
+        probe(
+            BackendKind::QemuTcg,
+            Architecture::HOST,
+            Some(dir.path()),
+            || ask(&mut asked),
+        );
         assert_eq!(asked, expected + 1);
     }
 
@@ -112,18 +127,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut asked = 0;
         for _ in 0..2 {
-            probe(BackendKind::QemuTcg, Some(dir.path()), || {
-                asked += 1;
-                let status = BackendStatus::Broken {
-                    reason: "not found".to_owned(),
-                    hint: None,
-                };
-                Probe {
-                    program: None,
-                    status,
-                    facts: Facts::default(),
-                }
-            });
+            probe(
+                BackendKind::QemuTcg,
+                Architecture::HOST,
+                Some(dir.path()),
+                || {
+                    asked += 1;
+                    let status = BackendStatus::Broken {
+                        reason: "not found".to_owned(),
+                        hint: None,
+                    };
+                    Probe {
+                        program: None,
+                        status,
+                        facts: Facts::default(),
+                    }
+                },
+            );
         }
         assert_eq!(asked, 2);
     }

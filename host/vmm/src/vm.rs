@@ -334,6 +334,7 @@ fn helper_config(
     kernel_args.extend(config.kernel_args.iter().cloned());
     Ok(HelperConfig {
         directory: directory.path().into(),
+        architecture: config.image.manifest.arch,
         backend: chosen.kind,
         program: chosen.program.clone().into(),
         facts: chosen.facts.clone(),

@@ -33,7 +33,7 @@ mod guests {
     use std::time::Duration;
 
     use kiln_vmm::control::{Event, HelperConfig};
-    use kiln_vmm::{BackendKind, ExitReason};
+    use kiln_vmm::{Architecture, BackendKind, ExitReason};
     use serde_json::json;
 
     /// Guest address of the code.
@@ -187,6 +187,8 @@ mod guests {
             let config = HelperConfig {
                 directory: directory.clone().into(),
                 backend: BackendKind::Krun,
+                architecture: Architecture::HOST,
+                token: "abc".to_owned(),
                 program: "unused".into(),
                 facts: serde_json::from_value(json!({"sandbox": false, "tsc_khz": null})).unwrap(),
                 kernel: name("kernel"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_protocol::{FrameKind, read_frame};
-use kiln_vmm::{Vm, VmConfig, VmImage};
+use kiln_vmm::{Architecture, Vm, VmConfig, VmImage};
 
 use crate::samples::{Row, time};
 
@@ -15,6 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Boots, reads Hello, ends the VM.
 pub fn hello(name: &str) -> Vec<Row> {
+    hello_of(name, Architecture::HOST)
+}
+
+/// The same for every guest that is emulated here.
+pub fn emulated_hello(name: &str) -> Vec<Row> {
+    let foreign = Architecture::ALL
+        .into_iter()
+        .filter(|guest| guest.is_foreign());
+    foreign
+        .flat_map(|guest| hello_of(&format!("{name}, {guest}"), guest))
+        .collect()
+}
+
+fn hello_of(name: &str, guest: Architecture) -> Vec<Row> {
     let (Some(program), Some(image)) = (
         std::env::var_os("KILN_BIN"),
         std::env::var_os("KILN_VM_IMAGE"),
@@ -25,7 +39,7 @@ pub fn hello(name: &str) -> Vec<Row> {
             "KILN_BIN and KILN_VM_IMAGE are not set",
         )];
     };
-    let image = match VmImage::find(&[PathBuf::from(image)]) {
+    let image = match VmImage::find(guest, &[PathBuf::from(image)]) {
         Ok(image) => image,
         Err(error) => return vec![Row::absent(name, "kiln", &error.to_string())],
     };

@@ -33,6 +33,7 @@ type Measurement = (&'static str, fn(&str) -> Vec<Row>);
 
 const MEASUREMENTS: &[Measurement] = &[
     ("VM: start to Hello", boot::hello),
+    ("VM: start to Hello, emulated", boot::emulated_hello),
     ("RUN true: whole build, one step", runs::one),
     ("RUN true: each further step", runs::further),
     ("COPY of 20,000 files, a no-op, a change", files::copy),

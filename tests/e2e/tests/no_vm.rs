@@ -41,6 +41,74 @@ fn run_without_a_vm_image_says_where_it_was_looked_for() {
 }
 
 #[test]
+fn image_of_another_platform_needs_no_vm_until_something_runs() {
+    let env = TestEnvironment::new().without_vm();
+    env.write("context/hello.txt", "hello\n");
+    let dockerfile = "FROM scratch\nARG TARGETPLATFORM\nARG TARGETVARIANT\n\
+         COPY hello.txt /greeting\nLABEL for=$TARGETPLATFORM variant=$TARGETVARIANT\n";
+    for (platform, expected) in [
+        ("linux/arm64", "linux arm64  linux/arm64 "),
+        ("linux/arm/v7", "linux arm v7 linux/arm/v7 v7"),
+        ("linux/riscv64", "linux riscv64  linux/riscv64 "),
+    ] {
+        let _ = env
+            .build(dockerfile, &["-t", "app", "--platform", platform])
+            .success();
+        let format = "{{.Os}} {{.Architecture}} {{.Variant}} {{.Config.Labels.for}} {{.Config.Labels.variant}}";
+        let shown = env.kiln(&["inspect", "--format", format, "app"]).success();
+        assert_eq!(shown.stdout.trim_end_matches('\n'), expected, "{platform}");
+    }
+    let run = "FROM scratch\nRUN [\"/bin/true\"]\n";
+    for (platform, code, words) in [
+        ("linux/arm64", 3, "no VM image for aarch64 found"),
+        ("linux/386", 3, "no VM image for x86_64 found"),
+        (
+            "linux/riscv64",
+            2,
+            "commands cannot be run on linux/riscv64",
+        ),
+    ] {
+        let failed = env.build(run, &["--platform", platform]).failure(code);
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+        assert!(failed.stderr.contains("hint:"), "{}", failed.stderr);
+    }
+}
+
+#[test]
+fn base_of_another_platform_is_refused_with_both_named() {
+    let env = TestEnvironment::new().without_vm();
+    env.write("context/file", "file\n");
+    let _ = env
+        .build(
+            "FROM scratch\nCOPY file /\n",
+            &["-t", "base", "--platform=linux/s390x"],
+        )
+        .success();
+    for (dockerfile, place) in [
+        ("FROM base\nLABEL a=b\n", "Dockerfile:1:6"),
+        ("FROM scratch\nCOPY --from=base /file /\n", "Dockerfile:2"),
+    ] {
+        let failed = env
+            .build(dockerfile, &["--platform=linux/arm64"])
+            .failure(1);
+        for words in [
+            "image `base` is for linux/s390x, not for linux/arm64",
+            "use --platform=linux/s390x",
+            place,
+        ] {
+            assert!(failed.stderr.contains(words), "{words}: {}", failed.stderr);
+        }
+        let _ = env.build(dockerfile, &["--platform=linux/s390x"]).success();
+    }
+    let _ = env
+        .build(
+            "FROM --platform=linux/s390x base\nLABEL a=b\n",
+            &["--platform=linux/arm64"],
+        )
+        .success();
+}
+
+#[test]
 fn changed_file_rebuilds_its_copy_only() {
     let env = TestEnvironment::new().without_vm();
     env.write("context/a", "1");

@@ -10,7 +10,7 @@ mod screen;
 use std::time::{Duration, Instant};
 
 use kiln_engine::{Event, Events, StepHead};
-use kiln_oci::ImageName;
+use kiln_oci::{ImageName, Platform};
 
 use crate::escape;
 use crate::terminal::Terminal;
@@ -118,6 +118,12 @@ fn warning(line: Option<usize>, message: &str) -> String {
 /// That other processes are waited for.
 fn waiting(holders: &str) -> String {
     format!("waiting for the store: {}", escape::line(holders))
+}
+
+/// Said when a VM is started whose processors are not those of this machine.
+fn emulation(platform: &Platform) -> String {
+    let platform = escape::line(&platform.to_string());
+    format!("{platform} is emulated on this machine: its RUNs are slower")
 }
 
 /// The closing lines: the image, and its names in full.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kiln_engine::{Event, OutputStream, StepId};
 
-use super::{Clock, LineBuffer, built, titles, waiting, warning};
+use super::{Clock, LineBuffer, built, emulation, titles, waiting, warning};
 use crate::escape;
 use crate::format::duration;
 use crate::terminal::{Style, Terminal};
@@ -117,9 +117,11 @@ impl<W> State<W> {
             Event::Failed { step, elapsed } => {
                 self.ended(step, now, format!("ERROR {}", duration::of_step(elapsed)))
             }
-            Event::VmStarting { step } => {
+            Event::VmStarting { step, emulated } => {
                 self.vm_for = Some(step);
-                self.with_title(step, "starting VM".to_owned())
+                let mut lines = self.with_title(step, "starting VM".to_owned());
+                lines.extend(emulated.map(emulation));
+                lines
             }
             Event::VmReady { backend, elapsed } => {
                 let text = format!(
@@ -170,7 +172,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use kiln_engine::StepHead;
-    use kiln_oci::Digest;
+    use kiln_oci::{Digest, Platform};
 
     use super::*;
 
@@ -202,7 +204,10 @@ mod tests {
         plain.event(Event::Started { step: 0 });
         plain.event(Event::Cached { step: 0 });
         plain.event(Event::Started { step: 1 });
-        plain.event(Event::VmStarting { step: 1 });
+        plain.event(Event::VmStarting {
+            step: 1,
+            emulated: Some(&Platform::linux("arm64")),
+        });
         plain.event(Event::VmReady {
             backend: "qemu",
             elapsed: Duration::from_millis(600),
@@ -233,6 +238,7 @@ mod tests {
         #1 CACHED
         #2 [build 2/2] RUN apt-get update
         #2 starting VM
+        linux/arm64 is emulated on this machine: its RUNs are slower
         #2 VM ready after 0.6s (qemu)
         #2 0.618 Get:1 http
         #2 0.824 err

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use kiln_engine::{Event, OutputStream, StepId};
 
-use super::{LineBuffer, built, titles, waiting, warning};
+use super::{LineBuffer, built, emulation, titles, waiting, warning};
 use crate::escape;
 use crate::format::duration;
 use crate::terminal::{Style, Terminal};
@@ -164,8 +164,10 @@ impl Screen {
                     Some(Style::Error),
                 );
             }
-            Event::VmStarting { step } => {
-                self.running(step, now).status = Some("starting VM".to_owned())
+            Event::VmStarting { step, emulated } => {
+                let line = emulated.map(|platform| Line::whole(emulation(platform), None));
+                self.above.extend(line);
+                self.running(step, now).status = Some("starting VM".to_owned());
             }
             Event::VmReady { .. } => {
                 if let Some(running) = &mut self.running {

@@ -93,7 +93,13 @@ fn a_build_scrolls_up_while_its_running_step_is_redrawn() {
     screen.event(Event::Cached { step: 0 }, seconds(0));
     screen.event(Event::Started { step: 1 }, seconds(0));
     terminal.feed(&screen.draw(seconds(0), SIZE));
-    screen.event(Event::VmStarting { step: 1 }, seconds(1));
+    screen.event(
+        Event::VmStarting {
+            step: 1,
+            emulated: None,
+        },
+        seconds(1),
+    );
     terminal.feed(&screen.draw(seconds(1), SIZE));
     insta::assert_snapshot!(terminal.text(), @r"
      => CACHED [build 1/3] FROM debian:12

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use kiln_share::Server;
 
+use crate::architecture::Architecture;
 use crate::config::{BackendKind, VmConfig};
 use crate::control::HelperConfig;
 use crate::error::{ExitReason, VmError};
@@ -104,29 +105,32 @@ pub(crate) struct Chosen {
     pub(crate) facts: Facts,
 }
 
-/// All back-ends of this build, best first.
-fn all() -> Vec<Box<dyn VmBackend>> {
+/// All back-ends of this build for guests of an architecture, best first.
+fn all(guest: Architecture) -> Vec<Box<dyn VmBackend>> {
     let mut backends: Vec<Box<dyn VmBackend>> = Vec::new();
     #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
-    backends.push(Box::new(krun::Krun));
-    backends.extend(qemu::all().map(|backend| Box::new(backend) as Box<dyn VmBackend>));
+    backends.extend(krun::backend(guest));
+    backends.extend(qemu::all(guest).map(|backend| Box::new(backend) as Box<dyn VmBackend>));
     #[cfg(all(
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
-    backends.push(Box::new(krun::Krun));
+    backends.extend(krun::backend(guest));
     backends
 }
 
 /// The back-end that the helper was told to use.
-pub(crate) fn of_kind(kind: BackendKind) -> Option<Box<dyn VmBackend>> {
-    all().into_iter().find(|backend| backend.kind() == kind)
+pub(crate) fn of_kind(kind: BackendKind, guest: Architecture) -> Option<Box<dyn VmBackend>> {
+    all(guest)
+        .into_iter()
+        .find(|backend| backend.kind() == kind)
 }
 
 /// The back-end that was asked for, or else the best one that works.
 pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
     let mut reports = Vec::new();
-    for backend in all() {
+    let guest = config.image.manifest.arch;
+    for backend in all(guest) {
         let wanted = match config.backend {
             Some(kind) => kind == backend.kind(),
             None => !backend.on_request_only(),
@@ -134,7 +138,12 @@ pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
         if !wanted {
             continue;
         }
-        let probe = probe_one(&*backend, &config.program_dirs, config.cache_dir.as_deref());
+        let probe = probe_one(
+            &*backend,
+            guest,
+            &config.program_dirs,
+            config.cache_dir.as_deref(),
+        );
         if let (Some(program), BackendStatus::Works { .. }) = (&probe.program, &probe.status) {
             return Ok(Chosen {
                 kind: backend.kind(),
@@ -145,20 +154,29 @@ pub(crate) fn choose(config: &VmConfig) -> Result<Chosen, VmError> {
         }
         reports.push(report(&*backend, probe));
     }
-    Err(VmError::NoBackend { reports })
+    Err(VmError::NoBackend { guest, reports })
 }
 
 /// What [`crate::probe`] tells.
-pub(crate) fn probe_all(dirs: &[PathBuf], cache: Option<&Path>) -> Vec<BackendReport> {
+pub(crate) fn probe_all(
+    guest: Architecture,
+    dirs: &[PathBuf],
+    cache: Option<&Path>,
+) -> Vec<BackendReport> {
     let probe = |backend: Box<dyn VmBackend>| {
-        let probe = probe_one(&*backend, dirs, cache);
+        let probe = probe_one(&*backend, guest, dirs, cache);
         report(&*backend, probe)
     };
-    all().into_iter().map(probe).collect()
+    all(guest).into_iter().map(probe).collect()
 }
 
-fn probe_one(backend: &dyn VmBackend, dirs: &[PathBuf], cache: Option<&Path>) -> Probe {
-    crate::remembered::probe(backend.kind(), cache, || backend.probe(dirs))
+fn probe_one(
+    backend: &dyn VmBackend,
+    guest: Architecture,
+    dirs: &[PathBuf],
+    cache: Option<&Path>,
+) -> Probe {
+    crate::remembered::probe(backend.kind(), guest, cache, || backend.probe(dirs))
 }
 
 fn report(backend: &dyn VmBackend, probe: Probe) -> BackendReport {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use kiln_vmm::image::{self, ImageFile, ImageManifest, MANIFEST_FILE, MANIFEST_VERSION};
-use kiln_vmm::{BackendKind, GuestStream, Vm, VmConfig, VmImage};
+use kiln_vmm::{Architecture, BackendKind, GuestStream, Vm, VmConfig, VmImage};
 
 /// Far more than a boot takes on a loaded machine.
 pub const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ impl TestImage {
         let manifest = ImageManifest {
             manifest_version: MANIFEST_VERSION,
             protocol_version: 0,
-            arch: std::env::consts::ARCH.to_owned(),
+            arch: Architecture::HOST,
             kernel: file("vmlinux"),
             initramfs: file("initramfs"),
             scratch: file("scratch.pack"),
@@ -160,7 +160,7 @@ fn find_kernel() -> Result<PathBuf, String> {
         return Ok(kernel.into());
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-image/out");
-    let image = VmImage::find(&[root]).map_err(|error| {
+    let image = VmImage::find(Architecture::HOST, &[root]).map_err(|error| {
         format!("{error} in vm-image/out and KILN_TEST_KERNEL is not set: no guest kernel")
     })?;
     Ok(image.kernel())

@@ -5,7 +5,7 @@ use std::path::Path;
 use kiln_platform::signature;
 use kiln_platform::virtualization::{self, Virtualization};
 use kiln_vmm::probe::BackendStatus;
-use kiln_vmm::{BackendReport, VmImage};
+use kiln_vmm::{Architecture, BackendReport, VmImage};
 
 use super::finding::{Finding, State};
 use crate::invocation::Invocation;
@@ -16,7 +16,7 @@ const HYPERVISOR: &str = "com.apple.security.hypervisor";
 /// The image that VMs start from.
 pub fn vm_image(invocation: &Invocation) -> Finding {
     const NAME: &str = "VM image";
-    let found = VmImage::find(&invocation.vm_image_dirs()).and_then(|image| {
+    let found = VmImage::find(Architecture::HOST, &invocation.vm_image_dirs()).and_then(|image| {
         image.check_protocol(kiln_protocol::VERSION)?;
         image.verify()?;
         Ok(image)

@@ -30,6 +30,7 @@ use msb_krun::ExitHandle;
 use self::channel::Channel;
 use self::console::Console;
 use super::{Probe, RunningVm, VmBackend};
+use crate::architecture::Architecture;
 use crate::config::BackendKind;
 use crate::console::ConsoleTail;
 use crate::control::HelperConfig;
@@ -50,6 +51,11 @@ const GUEST_WRITE: u32 = 28 << 10;
 /// The back-end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Krun;
+
+/// The back-end, for the only guests it has: it emulates no other processor.
+pub(super) fn backend(guest: Architecture) -> Option<Box<dyn VmBackend>> {
+    (!guest.is_foreign()).then(|| Box::new(Krun) as Box<dyn VmBackend>)
+}
 
 impl VmBackend for Krun {
     fn kind(&self) -> BackendKind {

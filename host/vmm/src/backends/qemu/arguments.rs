@@ -3,13 +3,11 @@
 
 use std::ffi::OsString;
 
+use super::machine::{self, Machine};
 use super::program::SANDBOX;
 use super::wires::Words;
 use super::{Accelerator, SCRATCH_FILE};
 use crate::control::HelperConfig;
-
-/// Bus frequency of the emulated local APIC timer, which the guest need not measure then.
-const LAPIC_TIMER_KHZ: u32 = 1_000_000;
 
 /// Guest counters slower than this cannot be told on the command line; none is that slow.
 const MIN_TSC_KHZ: u64 = 100_000;
@@ -18,6 +16,7 @@ const MIN_TSC_KHZ: u64 = 100_000;
 pub(super) fn of(accelerator: Accelerator, config: &HelperConfig, wires: &Words) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+    let machine = machine::of(config.architecture);
     let memory = config.memory_mib;
     // Emulated processors are slow to start, and a second one helps only much later.
     let cpus = if accelerator == Accelerator::Tcg {
@@ -33,7 +32,10 @@ pub(super) fn of(accelerator: Accelerator, config: &HelperConfig, wires: &Words)
         "-display",
         "none",
     ]);
-    push(&["-machine", &format!("{}{}", machine(), wires.machine)]);
+    push(&["-machine", &format!("{}{}", machine.machine, wires.machine)]);
+    for property in machine.globals {
+        push(&["-global", property]);
+    }
     push(&["-accel", accelerator.words()]);
     push(&["-cpu", accelerator.processor()]);
     push(&["-smp", &cpus.to_string()]);
@@ -51,37 +53,22 @@ pub(super) fn of(accelerator: Accelerator, config: &HelperConfig, wires: &Words)
     push(&["-drive", &format!("{drive},file={SCRATCH_FILE}")]);
     push(&["-device", "virtio-blk-device,drive=scratch"]);
 
-    let command_line = kernel_command_line(accelerator, config, wires);
+    let command_line = kernel_command_line(accelerator, machine, config, wires);
     push(&["-append", &command_line]);
     arguments.extend(["-kernel".into(), config.kernel.clone()]);
     arguments.extend(["-initrd".into(), config.initramfs.clone()]);
     arguments
 }
 
-/// The smallest machine with virtio-mmio slots. Leaving out `rtc` costs a second of boot.
-fn machine() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "virt,gic-version=max"
-    } else {
-        "microvm,acpi=off,pic=on,pit=on,rtc=on"
-    }
-}
-
-fn kernel_command_line(accelerator: Accelerator, config: &HelperConfig, wires: &Words) -> String {
-    let console = if cfg!(target_arch = "aarch64") {
-        "ttyAMA0"
-    } else {
-        "ttyS0"
-    };
-    // Without ACPI a guest can only stop by a reset, which `-no-reboot` turns into an exit.
-    let mut words = vec![format!("console={console} quiet panic=-1")];
-    if cfg!(target_arch = "x86_64") {
-        words.push("reboot=t no_timer_check".to_owned());
-        words.push(format!("lapic_timer_khz={LAPIC_TIMER_KHZ}"));
-    }
-    if accelerator == Accelerator::Tcg && cfg!(target_arch = "x86_64") {
-        // Patching the lock prefixes out for one processor costs a fifth of an emulated boot.
-        words.push("noreplace-smp".to_owned());
+fn kernel_command_line(
+    accelerator: Accelerator,
+    machine: &Machine,
+    config: &HelperConfig,
+    wires: &Words,
+) -> String {
+    let mut words = vec![format!("{} quiet panic=-1", machine.kernel_words)];
+    if accelerator == Accelerator::Tcg {
+        words.extend(machine.emulated_kernel_words.map(str::to_owned));
         if let Some(khz) = config.facts.tsc_khz.filter(|khz| *khz > MIN_TSC_KHZ) {
             words.push(format!("tsc_early_khz={khz} tsc=reliable"));
         }
@@ -94,17 +81,19 @@ fn kernel_command_line(accelerator: Accelerator, config: &HelperConfig, wires: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architecture::Architecture;
     use crate::backends::Facts;
     use crate::config::BackendKind;
 
-    fn config() -> HelperConfig {
+    fn config(architecture: Architecture) -> HelperConfig {
         HelperConfig {
+            architecture,
             directory: "/run/vm-1".into(),
             backend: BackendKind::QemuTcg,
             program: "qemu".into(),
             facts: Facts {
                 sandbox: true,
-                tsc_khz: Some(2_600_000),
+                tsc_khz: machine::of(architecture).has_tsc.then_some(2_600_000),
             },
             kernel: "/image/vmlinux".into(),
             initramfs: "/image/initramfs".into(),
@@ -124,8 +113,8 @@ mod tests {
         }
     }
 
-    fn line(accelerator: Accelerator) -> String {
-        let words = of(accelerator, &config(), &wires());
+    fn line(architecture: Architecture, accelerator: Accelerator) -> String {
+        let words = of(accelerator, &config(architecture), &wires());
         words
             .iter()
             .map(|word| word.to_str().unwrap())
@@ -135,10 +124,12 @@ mod tests {
 
     #[test]
     fn emulated_guest_has_one_processor_and_knows_its_clock() {
-        let line = line(Accelerator::Tcg);
+        let line = line(Architecture::X86_64, Accelerator::Tcg);
         assert!(line.contains("-smp 1 "), "{line}");
-        let knows = line.contains("tsc_early_khz=2600000 tsc=reliable");
-        assert_eq!(knows, cfg!(target_arch = "x86_64"), "{line}");
+        assert!(
+            line.contains("tsc_early_khz=2600000 tsc=reliable"),
+            "{line}"
+        );
         assert!(
             line.contains("kiln.link=x kiln.token=abc -kernel /image/vmlinux"),
             "{line}"
@@ -152,8 +143,26 @@ mod tests {
 
     #[test]
     fn real_processors_come_as_asked_and_measure_their_own_clock() {
-        let line = line(Accelerator::Kvm);
-        assert!(line.contains("-smp 4 "), "{line}");
-        assert!(!line.contains("tsc_early_khz"), "{line}");
+        for architecture in Architecture::ALL {
+            let line = line(architecture, Accelerator::Kvm);
+            assert!(line.contains("-smp 4 "), "{line}");
+            assert!(line.contains("-cpu host "), "{line}");
+            assert!(!line.contains("tsc_early_khz"), "{line}");
+        }
+    }
+
+    #[test]
+    fn machine_console_and_devices_are_those_of_the_architecture() {
+        let x86 = line(Architecture::X86_64, Accelerator::Tcg);
+        assert!(x86.contains("-machine microvm,"), "{x86}");
+        assert!(x86.contains("console=ttyS0 "), "{x86}");
+        let arm = line(Architecture::Aarch64, Accelerator::Tcg);
+        assert!(arm.contains("-machine virt,"), "{arm}");
+        assert!(
+            arm.contains("-global virtio-mmio.force-legacy=false"),
+            "{arm}"
+        );
+        assert!(arm.contains("console=ttyAMA0 "), "{arm}");
+        assert!(!arm.contains("tsc") && !arm.contains("lapic"), "{arm}");
     }
 }

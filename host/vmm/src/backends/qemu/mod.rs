@@ -4,6 +4,7 @@
 
 mod accelerator;
 mod arguments;
+mod machine;
 mod monitor;
 mod program;
 mod serial;
@@ -24,6 +25,7 @@ use self::accelerator::Accelerator;
 use self::monitor::Monitor;
 use self::wires::{Wires, keep};
 use super::{Facts, Probe, RunningVm, VmBackend, bounded_log, tsc};
+use crate::architecture::Architecture;
 use crate::config::BackendKind;
 use crate::console::ConsoleTail;
 use crate::control::HelperConfig;
@@ -50,10 +52,11 @@ enum Link {
     Serial,
 }
 
-/// The back-end.
+/// The back-end, for guests of one architecture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Qemu {
     flavour: Flavour,
+    guest: Architecture,
 }
 
 /// One way to use QEMU.
@@ -111,8 +114,11 @@ const SERIAL: Flavour = Flavour {
 };
 
 /// All back-ends of this system that use QEMU, best first.
-pub(super) fn all() -> impl Iterator<Item = Qemu> {
-    FLAVOURS.iter().map(|flavour| Qemu { flavour: *flavour })
+pub(super) fn all(guest: Architecture) -> impl Iterator<Item = Qemu> {
+    FLAVOURS.iter().map(move |flavour| Qemu {
+        flavour: *flavour,
+        guest,
+    })
 }
 
 impl VmBackend for Qemu {
@@ -144,9 +150,14 @@ impl VmBackend for Qemu {
             },
             facts: Facts::default(),
         };
-        let Some(program) = program::find(program_dirs) else {
-            let reason = format!("{} is not installed", program::NAME);
-            return broken(None, reason, program::INSTALL_HINT.to_owned());
+        let machine = machine::of(self.guest);
+        if self.guest.is_foreign() && self.flavour.accelerator != Accelerator::Tcg {
+            let reason = format!("the processors of this machine do not run {}", self.guest);
+            return broken(None, reason, "use a back-end that emulates them".to_owned());
+        }
+        let Some(program) = program::find(machine.program, program_dirs) else {
+            let reason = format!("{} is not installed", machine.program);
+            return broken(None, reason, program::install_hint(machine));
         };
         if let Err(unusable) = self.flavour.accelerator.check() {
             return broken(
@@ -159,14 +170,14 @@ impl VmBackend for Qemu {
             Ok(detail) => Probe {
                 facts: Facts {
                     sandbox: program::has_sandbox(&program),
-                    tsc_khz: (self.flavour.accelerator == Accelerator::Tcg)
+                    tsc_khz: (machine.has_tsc && self.flavour.accelerator == Accelerator::Tcg)
                         .then(tsc::khz)
                         .flatten(),
                 },
                 program: Some(program),
                 status: BackendStatus::Works { detail },
             },
-            Err(reason) => broken(Some(program), reason, program::INSTALL_HINT.to_owned()),
+            Err(reason) => broken(Some(program), reason, program::install_hint(machine)),
         }
     }
 

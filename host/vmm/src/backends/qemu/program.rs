@@ -3,21 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Name of the program for guests of the host's own architecture.
-pub(super) const NAME: &str = if cfg!(target_arch = "aarch64") {
-    "qemu-system-aarch64"
-} else {
-    "qemu-system-x86_64"
-};
+use super::machine::Machine;
 
-/// What to do when it is not there.
-pub(super) const INSTALL_HINT: &str = if cfg!(windows) {
-    "install QEMU 7.2 or later: winget install SoftwareFreedomConservancy.QEMU"
-} else if cfg!(target_os = "macos") {
-    "install QEMU 7.2 or later: brew install qemu"
-} else {
-    "install QEMU 7.2 or later (Debian, Ubuntu: qemu-system-x86 or -arm; Fedora: qemu-kvm)"
-};
+/// What to do when a machine's program is not there.
+pub(super) fn install_hint(machine: &Machine) -> String {
+    let how = if cfg!(windows) {
+        ": winget install SoftwareFreedomConservancy.QEMU".to_owned()
+    } else if cfg!(target_os = "macos") {
+        ": brew install qemu".to_owned()
+    } else {
+        format!(" ({})", machine.packages)
+    };
+    format!("install QEMU 7.2 or later{how}")
+}
 
 /// Oldest version whose microvm machine and vhost-user devices are known to work.
 const OLDEST: (u32, u32) = (7, 2);
@@ -34,10 +32,10 @@ const MORE_DIRS: &[&str] = if cfg!(windows) {
     ]
 };
 
-/// The program, from `dirs`, or else from where systems have it.
-pub(super) fn find(dirs: &[PathBuf]) -> Option<PathBuf> {
+/// The program `name`, from `dirs`, or else from where systems have it.
+pub(super) fn find(name: &str, dirs: &[PathBuf]) -> Option<PathBuf> {
     let more = MORE_DIRS.iter().map(PathBuf::from);
-    let file = format!("{NAME}{}", std::env::consts::EXE_SUFFIX);
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     dirs.iter()
         .cloned()
         .chain(more)
