@@ -23,7 +23,7 @@ const AF_VSOCK: u32 = 40;
 #[cfg(target_arch = "x86_64")]
 const TABLES: &[&Table] = &[&tables::X86_64, &tables::I386];
 #[cfg(target_arch = "aarch64")]
-const TABLES: &[&Table] = &[&tables::AARCH64];
+const TABLES: &[&Table] = &[&tables::AARCH64, &tables::ARM];
 
 /// The filter of a sandboxed command for this machine's architectures.
 pub(crate) fn sandbox_filter() -> Vec<Instruction> {
@@ -77,6 +77,10 @@ fn ranges(table: &Table) -> Vec<(u32, Verdict)> {
         set_from(&mut ranges, number + 1, Verdict::Allow);
     }
     set_from(&mut ranges, table.last + 1, Verdict::Unknown);
+    if let Some((first, last)) = table.private {
+        set_from(&mut ranges, first, Verdict::Allow);
+        set_from(&mut ranges, last + 1, Verdict::Unknown);
+    }
     ranges
 }
 
@@ -98,8 +102,15 @@ mod tests {
     const EPERM: u32 = 0x0005_0001;
     const ENOSYS: u32 = 0x0005_0026;
 
+    const ALL: [&Table; 4] = [
+        &tables::X86_64,
+        &tables::I386,
+        &tables::AARCH64,
+        &tables::ARM,
+    ];
+
     fn decide(table: &Table, number: u32, argument: u64) -> u32 {
-        let program = program(&[&tables::X86_64, &tables::I386, &tables::AARCH64]);
+        let program = program(&ALL);
         simulate(
             &program,
             table.audit_arch,
@@ -110,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_number_gets_the_verdict_of_its_table() {
-        for table in [&tables::X86_64, &tables::I386, &tables::AARCH64] {
+        for table in ALL {
             for number in 0..table.last + 50 {
                 let expected = if number > table.last || number == table.clone3 {
                     ENOSYS
@@ -154,9 +165,24 @@ mod tests {
     }
 
     #[test]
+    fn private_calls_of_32_bit_arm_are_allowed_and_their_neighbours_unknown() {
+        for (number, expected) in [
+            (0xf_0000, ENOSYS),
+            (0xf_0001, ALLOW),
+            (0xf_0002, ALLOW),
+            (0xf_0005, ALLOW),
+            (0xf_0006, ENOSYS),
+        ] {
+            assert_eq!(decide(&tables::ARM, number, 0), expected, "{number:#x}");
+            assert_eq!(decide(&tables::AARCH64, number, 0), ENOSYS, "{number:#x}");
+        }
+    }
+
+    #[test]
     fn other_architectures_and_x32_get_nothing() {
+        let powerpc = 0xc000_0015;
         let program = sandbox_filter();
-        assert_eq!(simulate(&program, 0x4000_0028, 0, [0; 6]), EPERM);
+        assert_eq!(simulate(&program, powerpc, 0, [0; 6]), EPERM);
         assert_eq!(decide(&tables::X86_64, 0x4000_0000, 0), ENOSYS);
     }
 }

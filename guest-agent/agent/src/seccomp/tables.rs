@@ -18,6 +18,8 @@ pub(super) struct Table {
     pub personality: u32,
     /// `socket`, whose family is looked at.
     pub socket: u32,
+    /// First and last of further calls, apart from the others, that are allowed.
+    pub private: Option<(u32, u32)>,
     /// Calls that are refused, sorted.
     pub refused: &'static [(u32, &'static str)],
 }
@@ -31,6 +33,7 @@ pub(super) const X86_64: Table = Table {
     clone3: 435,
     personality: 135,
     socket: 41,
+    private: None,
     refused: &[
         (103, "syslog"),
         (134, "uselib"),
@@ -113,6 +116,7 @@ pub(super) const I386: Table = Table {
     clone3: 435,
     personality: 136,
     socket: 359,
+    private: None,
     refused: &[
         (17, "break"),
         (18, "oldstat"),
@@ -221,6 +225,7 @@ pub(super) const AARCH64: Table = Table {
     clone3: 435,
     personality: 92,
     socket: 198,
+    private: None,
     refused: &[
         (18, "lookup_dcookie"),
         (39, "umount2"),
@@ -279,13 +284,96 @@ pub(super) const AARCH64: Table = Table {
     ],
 };
 
+/// 32-bit ARM (EABI), which a 64-bit kernel runs too where the processor does.
+#[cfg(any(target_arch = "aarch64", test))]
+pub(super) const ARM: Table = Table {
+    audit_arch: 0x40000028,
+    last: 462,
+    clone: 120,
+    clone3: 435,
+    personality: 136,
+    socket: 281,
+    // breakpoint, cacheflush, usr26, usr32, set_tls: every program sets its thread pointer with the last.
+    private: Some((0x000f_0001, 0x000f_0005)),
+    refused: &[
+        (21, "mount"),
+        (34, "nice"),
+        (51, "acct"),
+        (52, "umount2"),
+        (62, "ustat"),
+        (67, "sigaction"),
+        (72, "sigsuspend"),
+        (73, "sigpending"),
+        (74, "sethostname"),
+        (79, "settimeofday"),
+        (86, "uselib"),
+        (87, "swapon"),
+        (88, "reboot"),
+        (103, "syslog"),
+        (111, "vhangup"),
+        (115, "swapoff"),
+        (121, "setdomainname"),
+        (128, "init_module"),
+        (129, "delete_module"),
+        (131, "quotactl"),
+        (134, "bdflush"),
+        (135, "sysfs"),
+        (149, "_sysctl"),
+        (169, "nfsservctl"),
+        (218, "pivot_root"),
+        (249, "lookup_dcookie"),
+        (262, "clock_settime"),
+        (271, "pciconfig_iobase"),
+        (272, "pciconfig_read"),
+        (273, "pciconfig_write"),
+        (309, "add_key"),
+        (310, "request_key"),
+        (311, "keyctl"),
+        (313, "vserver"),
+        (319, "mbind"),
+        (320, "get_mempolicy"),
+        (321, "set_mempolicy"),
+        (337, "unshare"),
+        (344, "move_pages"),
+        (347, "kexec_load"),
+        (364, "perf_event_open"),
+        (367, "fanotify_init"),
+        (371, "open_by_handle_at"),
+        (375, "setns"),
+        (378, "kcmp"),
+        (379, "finit_module"),
+        (386, "bpf"),
+        (388, "userfaultfd"),
+        (400, "migrate_pages"),
+        (401, "kexec_file_load"),
+        (404, "clock_settime64"),
+        (425, "io_uring_setup"),
+        (426, "io_uring_enter"),
+        (427, "io_uring_register"),
+        (428, "open_tree"),
+        (429, "move_mount"),
+        (430, "fsopen"),
+        (431, "fsconfig"),
+        (432, "fsmount"),
+        (433, "fspick"),
+        (438, "pidfd_getfd"),
+        (440, "process_madvise"),
+        (442, "mount_setattr"),
+        (443, "quotactl_fd"),
+        (450, "set_mempolicy_home_node"),
+        (459, "lsm_get_self_attr"),
+        (460, "lsm_set_self_attr"),
+        (461, "lsm_list_modules"),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn refused_calls_are_sorted_and_known() {
-        for table in [&X86_64, &I386, &AARCH64] {
+        for table in [&X86_64, &I386, &AARCH64, &ARM] {
             assert!(table.refused.windows(2).all(|pair| pair[0].0 < pair[1].0));
             assert!(table.refused.last().expect("some").0 <= table.last);
             assert!(table.refused.iter().any(|call| call.1 == "mount"));
