@@ -11,11 +11,13 @@
     reason = "a task runner talks to whoever started it"
 )]
 
+mod apt;
 mod bench;
 mod check;
 mod digest;
 mod dist;
 mod error;
+mod foreign;
 mod fuzz;
 mod hello;
 mod process;
@@ -34,10 +36,11 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   hello                     set everything up, build examples/hello into an image and run it
-  test [--only PART]        run every test (PART: unit, e2e, conformance, serial)
+  test [--only PART]        run every test (PART: unit, e2e, aarch64, conformance, serial)
   check [--only PART]       formatting, lints, licences, types on macOS and Windows
                             (PART: format, clippy, lint, licences, cross)
   setup [--tools]           install what building and testing need (apt); --tools also cargo-deny
+  setup --arch ARCH         install what building for guests of another architecture needs
   vm-image [--arch ARCH]    build the guest's kernel, initramfs and scratch disk into vm-image/out
   bench                     measure, beside other builders; writes target/bench
   fuzz TARGET [SECONDS]     feed a parser of tests/fuzz/targets with what may break it
@@ -73,9 +76,13 @@ fn run(args: &[String]) -> Result<(), Error> {
         ["check"] => check::run(&project, None),
         ["check", "--only", part] => check::run(&project, Some(part)),
         ["setup"] => setup::run(&project, setup::Scope::Everything),
+        ["setup", "--arch", arch] => setup::cross(arch),
         ["setup", "--tools"] => setup::run(&project, setup::Scope::EverythingAndTools),
         ["vm-image"] => vm_image::build(&project, std::env::consts::ARCH).map(drop),
-        ["vm-image", "--arch", arch] => vm_image::build(&project, arch).map(drop),
+        ["vm-image", "--arch", arch] => {
+            setup::cross(arch)?;
+            vm_image::build(&project, arch).map(drop)
+        }
         ["bench", rest @ ..] => bench::run(&project, rest),
         ["fuzz", target] => fuzz::run(&project, target, None),
         ["fuzz", target, seconds] => fuzz::run(&project, target, Some(seconds)),

@@ -32,9 +32,14 @@ impl Project {
         self.root.join("vm-image")
     }
 
+    /// The folder with the finished VM images, a folder for each architecture.
+    pub fn vm_images(&self) -> PathBuf {
+        self.vm_image().join("out")
+    }
+
     /// The finished VM image of an architecture.
     pub fn vm_image_out(&self, arch: &str) -> PathBuf {
-        self.vm_image().join("out").join(arch)
+        self.vm_images().join(arch)
     }
 
     /// The release binary of `kiln`.

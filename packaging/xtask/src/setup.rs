@@ -59,10 +59,42 @@ const TEST_PACKAGES: &[&str] = &[
     "umoci",
 ];
 
+/// For building the VM image of another architecture, and for emulating it.
+const CROSS_PACKAGES: &[(&str, &[&str])] = &[(
+    "aarch64",
+    &[
+        "gcc-aarch64-linux-gnu",
+        "libc6-dev-arm64-cross",
+        "qemu-system-arm",
+    ],
+)];
+
+/// Installs what is missing for building and running guests of an architecture; nothing for that of this host.
+pub fn cross(arch: &str) -> Result<(), Error> {
+    if arch == std::env::consts::ARCH {
+        return Ok(());
+    }
+    step(&format!("set-up for {arch}"));
+    let packages = CROSS_PACKAGES.iter().find(|(name, _)| *name == arch);
+    let Some((_, packages)) = packages else {
+        return Err(Error::Missing {
+            what: format!("guests of {arch} cannot be cross-built here"),
+            hint: "build their VM image on a machine of that architecture".to_owned(),
+        });
+    };
+    require_apt(packages)?;
+    let missing = missing_packages(packages)?;
+    if missing.is_empty() {
+        note("every package is there");
+        return Ok(());
+    }
+    install(&missing)
+}
+
 /// Installs what is missing.
 pub fn run(project: &Project, scope: Scope) -> Result<(), Error> {
     step("set-up");
-    require_apt()?;
+    require_apt(BUILD_PACKAGES)?;
     let mut wanted: Vec<&str> = BUILD_PACKAGES.to_vec();
     if scope != Scope::Build {
         wanted.extend(TEST_PACKAGES);
@@ -100,7 +132,7 @@ pub fn no_kernel_source(looked_at: &Path) -> Error {
     }
 }
 
-fn require_apt() -> Result<(), Error> {
+fn require_apt(packages: &[&str]) -> Result<(), Error> {
     if installed("apt-get") && installed("dpkg-query") {
         return Ok(());
     }
@@ -108,7 +140,7 @@ fn require_apt() -> Result<(), Error> {
         what: "this host has no apt, so packages cannot be installed for you".to_owned(),
         hint: format!(
             "install what these Debian packages hold: {}",
-            BUILD_PACKAGES.join(" ")
+            packages.join(" ")
         ),
     })
 }

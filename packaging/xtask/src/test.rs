@@ -12,19 +12,23 @@ use crate::process::{cargo, note, run as run_command, step};
 use crate::project::Project;
 use crate::setup::{self, Scope};
 use crate::tally::{Harness, Shown, Tally};
-use crate::vm_image;
+use crate::{foreign, vm_image};
 
-const PARTS: &str = "unit, e2e, conformance, serial";
+const PARTS: &str = "unit, e2e, aarch64, conformance, serial";
 
 /// The back-end whose guest is reached as on every system.
 const SERIAL: &str = "qemu-serial";
 
+/// What the names of tests of emulated ARM guests begin with; their part runs them, that of the other tests does not.
+const FOREIGN_TESTS: &str = "arm_guest_";
+
 /// Runs one part, or all of them.
 pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
     let parts: &[Part] = match only {
-        None => &[unit, end_to_end, conformance, serial],
+        None => &[unit, end_to_end, aarch64, conformance, serial],
         Some("unit") => &[unit],
         Some("e2e") => &[end_to_end],
+        Some("aarch64") => &[aarch64],
         Some("conformance") => &[conformance],
         Some("serial") => &[serial],
         Some(part) => {
@@ -70,10 +74,7 @@ pub fn with_kiln(mut command: Command, project: &Project) -> Command {
     command
         .current_dir(&project.root)
         .env("KILN_BIN", project.kiln())
-        .env(
-            "KILN_VM_IMAGE",
-            project.vm_image_out(std::env::consts::ARCH),
-        );
+        .env("KILN_VM_IMAGE", project.vm_images());
     command
 }
 
@@ -111,9 +112,29 @@ fn end_to_end_on(project: &Project, backend: Option<&str>) -> Result<Tally, Erro
     let mut command = cargo();
     command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
     command.args(["--lib", "--bins", "--tests", "--", "--show-output"]);
+    command.args(["--skip", FOREIGN_TESTS]);
     let mut command = with_kiln(command, project);
     command.envs(backend.map(|name| ("KILN_VMM", name)));
     harness(command, "end-to-end tests", true)
+}
+
+/// The core of the end-to-end tests again, in emulated guests.
+fn aarch64(project: &Project) -> Result<Tally, Error> {
+    step("end-to-end tests in emulated ARM guests");
+    if !foreign::is_foreign() {
+        note("nothing to emulate: this host is one, and the end-to-end tests ran on it");
+        return Ok(Tally::default());
+    }
+    if !foreign::prepare(project)? {
+        return Ok(Tally {
+            skipped: 1,
+            ..Tally::default()
+        });
+    }
+    let mut command = cargo();
+    command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
+    command.args(["--test", "aarch64", "--", "--show-output", FOREIGN_TESTS]);
+    harness(with_kiln(command, project), "tests of ARM guests", true)
 }
 
 fn conformance(project: &Project) -> Result<Tally, Error> {

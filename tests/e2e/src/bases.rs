@@ -62,7 +62,7 @@ pub fn debian_rootfs() -> PathBuf {
 }
 
 /// Makes `name` with `make` unless it is there.
-fn base(name: &str, make: impl FnOnce(&Path, &Path)) -> PathBuf {
+pub(crate) fn base(name: &str, make: impl FnOnce(&Path, &Path)) -> PathBuf {
     let _one = MAKING
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -78,7 +78,7 @@ fn base(name: &str, make: impl FnOnce(&Path, &Path)) -> PathBuf {
     tar
 }
 
-fn pack(root: &Path, tar: &Path) {
+pub(crate) fn pack(root: &Path, tar: &Path) {
     run(Command::new("tar")
         .args([
             "--numeric-owner",

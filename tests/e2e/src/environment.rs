@@ -9,7 +9,7 @@ use tempfile::TempDir;
 pub struct TestEnvironment {
     dir: TempDir,
     data_dir: PathBuf,
-    vm_image: PathBuf,
+    pub(crate) vm_image: PathBuf,
 }
 
 /// A finished `kiln`.
@@ -102,7 +102,7 @@ impl TestEnvironment {
         let dir = TempDir::with_prefix("kiln-e2e-").expect("temporary folder");
         let data_dir = dir.path().join("data");
         let vm_image = std::env::var_os("KILN_VM_IMAGE")
-            .map_or_else(|| project_dir().join("vm-image/out/x86_64"), PathBuf::from);
+            .map_or_else(|| project_dir().join("vm-image/out"), PathBuf::from);
         Self {
             dir,
             data_dir,
@@ -197,18 +197,21 @@ impl TestEnvironment {
     /// # Panics
     /// When it cannot be made or imported.
     pub fn import_busybox(&self) {
-        let rootfs = crate::busybox_rootfs();
-        let _ = self
-            .kiln(&[
-                "import",
-                "--change",
-                "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "--change",
-                "CMD [\"sh\"]",
-                rootfs.to_str().expect("path is UTF-8"),
-                "busybox",
-            ])
-            .success();
+        self.import_rootfs(&crate::busybox_rootfs(), &[], "busybox");
+    }
+
+    /// Imports a root file system as an image with a search path and a shell, with these further flags.
+    pub(crate) fn import_rootfs(&self, rootfs: &Path, flags: &[&str], name: &str) {
+        let mut all = vec![
+            "import",
+            "--change",
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "--change",
+            "CMD [\"sh\"]",
+        ];
+        all.extend(flags);
+        all.extend([rootfs.to_str().expect("path is UTF-8"), name]);
+        let _ = self.kiln(&all).success();
     }
 
     /// Builds a Dockerfile with the folder `context` (made if missing) as its context, in plain progress.

@@ -35,15 +35,7 @@ pub fn check(project: &Project) -> Result<(), Error> {
     let folder = project.target().join("cross");
     let tools = write_stubs(&folder.join("tools"))?;
     for target in TARGETS {
-        let command = if library_installed(target) {
-            note(&format!("{target}, with rustup's standard library"));
-            cargo()
-        } else {
-            note(&format!(
-                "{target}, with the standard library from its source"
-            ));
-            rust_source::cargo(project, &folder)?
-        };
+        let command = cargo_for(project, target)?;
         run(
             &format!("type check for {target}"),
             &mut prepared(command, project, target, &tools),
@@ -83,6 +75,19 @@ fn prepared(mut command: Command, project: &Project, target: &str, tools: &Path)
         command.env("PATH", path);
     }
     command
+}
+
+/// A `cargo` that can build for `target`: this one, if rustup gives the target's standard library, else one that builds
+/// the library from its source.
+pub fn cargo_for(project: &Project, target: &str) -> Result<Command, Error> {
+    if library_installed(target) {
+        note(&format!("{target}, with rustup's standard library"));
+        return Ok(cargo());
+    }
+    note(&format!(
+        "{target}, with the standard library from its source"
+    ));
+    rust_source::cargo(project, &project.target().join("cross"))
 }
 
 /// Whether this toolchain has the target, after asking rustup for it.

@@ -1,7 +1,7 @@
 //! The task `check`: everything about the project that can be known without running it.
 
 mod arrows;
-mod cross;
+pub mod cross;
 mod licences;
 mod rust_source;
 mod sources;

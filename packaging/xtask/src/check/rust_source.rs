@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use crate::apt;
 use crate::digest::of_file;
 use crate::error::Error;
 use crate::process::{note, output, run, succeeds};
@@ -27,9 +28,6 @@ struct Pin {
     /// Digest of the package.
     sha256: String,
 }
-
-/// Where Debian is when the host's own mirror cannot be told.
-const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 
 /// `cargo` of the copied toolchain, told to build the standard library. The unstable option is allowed in this
 /// child's environment only.
@@ -84,37 +82,19 @@ fn release(version: &str) -> Option<&str> {
 
 /// Downloads the package, once.
 fn fetch(pin: &Pin, folder: &Path) -> Result<PathBuf, Error> {
-    let apt = folder.join("apt");
-    let lists = apt.join("lists/partial");
-    std::fs::create_dir_all(&lists).map_err(Error::file("create", &lists))?;
-    if let Some(package) = downloaded(&apt, pin)? {
+    let folder = folder.join("apt");
+    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    if let Some(package) = downloaded(&folder, pin)? {
         return Ok(package);
     }
-    let mirror = mirror();
-    note(&format!(
-        "fetching rust-src {} from {mirror}",
-        pin.package_version
-    ));
-    let sources = apt.join("sources.list");
-    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let line = format!("deb [signed-by={keyring}] {mirror} {} main\n", pin.suite);
-    std::fs::write(&sources, line).map_err(Error::file("write", &sources))?;
-    let wanted = format!("rust-src={}", pin.package_version);
-    for words in [&["update", "-qq"][..], &["download", "-qq", &wanted]] {
-        let mut command = Command::new("apt-get");
-        command.current_dir(&apt).args(words);
-        for option in [
-            format!("Dir::Etc::SourceList={}", sources.display()),
-            "Dir::Etc::SourceParts=-".to_owned(),
-            format!("Dir::State::Lists={}", apt.join("lists").display()),
-            format!("Dir::Cache={}", apt.display()),
-            "APT::Sandbox::User=".to_owned(),
-        ] {
-            command.arg("-o").arg(option);
-        }
-        run("fetching rust-src", &mut command)?;
-    }
-    downloaded(&apt, pin)?.ok_or_else(|| Error::Missing {
+    note(&format!("fetching rust-src {}", pin.package_version));
+    let archive = apt::Archive {
+        suite: &pin.suite,
+        architecture: None,
+        folder: &folder,
+    };
+    archive.download(&[&format!("rust-src={}", pin.package_version)])?;
+    downloaded(&folder, pin)?.ok_or_else(|| Error::Missing {
         what: "the package rust-src that was fetched is not the one that is pinned".to_owned(),
         hint: "compare packaging/cross/rust-src.json with the package".to_owned(),
     })
@@ -122,38 +102,12 @@ fn fetch(pin: &Pin, folder: &Path) -> Result<PathBuf, Error> {
 
 /// The package with the pinned digest among those that lie in `folder`.
 fn downloaded(folder: &Path, pin: &Pin) -> Result<Option<PathBuf>, Error> {
-    for entry in std::fs::read_dir(folder).map_err(Error::file("list", folder))? {
-        let path = entry.map_err(Error::file("list", folder))?.path();
-        let package = path.extension().is_some_and(|extension| extension == "deb");
-        if package && of_file(&path)? == pin.sha256 {
+    for path in apt::packages_in(folder)? {
+        if of_file(&path)? == pin.sha256 {
             return Ok(Some(path));
         }
     }
     Ok(None)
-}
-
-/// The mirror that the host itself uses.
-fn mirror() -> String {
-    let files = [
-        "/etc/apt/sources.list",
-        "/etc/apt/sources.list.d/debian.sources",
-    ];
-    files
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .find_map(|text| mirror_in(&text))
-        .unwrap_or_else(|| DEFAULT_MIRROR.to_owned())
-}
-
-/// The first address of a Debian archive in a list of sources, in either of its two forms.
-fn mirror_in(text: &str) -> Option<String> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"))
-        .flat_map(str::split_whitespace)
-        .map(|word| word.trim_end_matches('/'))
-        .find(|word| word.starts_with("http") && word.ends_with("/debian"))
-        .map(str::to_owned)
 }
 
 fn make_toolchain(
@@ -207,21 +161,6 @@ fn make_toolchain(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mirror_is_read_from_both_forms_of_sources() {
-        let old = "# x\ndeb [arch=amd64] http://mirror.example/debian/ bookworm main\n";
-        assert_eq!(
-            mirror_in(old).as_deref(),
-            Some("http://mirror.example/debian")
-        );
-        let new = "Types: deb\nURIs: https://deb.debian.org/debian\nSuites: trixie\n";
-        assert_eq!(
-            mirror_in(new).as_deref(),
-            Some("https://deb.debian.org/debian")
-        );
-        assert_eq!(mirror_in("deb http://x/debian-security bookworm\n"), None);
-    }
 
     #[test]
     fn pin_belongs_to_the_toolchain_of_the_checkout() {

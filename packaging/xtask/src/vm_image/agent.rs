@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::check::cross::cargo_for;
 use crate::error::Error;
 use crate::process::{cargo, note, run};
 use crate::project::Project;
@@ -12,7 +13,14 @@ pub fn build(project: &Project, architecture: &Architecture) -> Result<PathBuf, 
     note("building the agent");
     // A folder of its own: other flags in the shared one would throw away what the workspace built.
     let target = project.target().join("agent");
-    let mut command = cargo();
+    let mut command = if architecture
+        .agent_target
+        .starts_with(std::env::consts::ARCH)
+    {
+        cargo()
+    } else {
+        cargo_for(project, &architecture.agent_target)?
+    };
     command
         .current_dir(&project.root)
         .args([
