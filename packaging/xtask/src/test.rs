@@ -14,7 +14,7 @@ use crate::setup::{self, Scope};
 use crate::tally::{Harness, Shown, Tally};
 use crate::{foreign, vm_image};
 
-const PARTS: &str = "unit, e2e, aarch64, conformance, serial";
+const PARTS: &str = "unit, e2e, aarch64, conformance, serial, krun";
 
 /// The back-end whose guest is reached as on every system.
 const SERIAL: &str = "qemu-serial";
@@ -22,15 +22,19 @@ const SERIAL: &str = "qemu-serial";
 /// What the names of tests of emulated ARM guests begin with; their part runs them, that of the other tests does not.
 const FOREIGN_TESTS: &str = "arm_guest_";
 
+/// The back-end that is a library.
+const KRUN: &str = "krun";
+
 /// Runs one part, or all of them.
 pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
     let parts: &[Part] = match only {
-        None => &[unit, end_to_end, aarch64, conformance, serial],
+        None => &[unit, end_to_end, aarch64, conformance, serial, krun],
         Some("unit") => &[unit],
         Some("e2e") => &[end_to_end],
         Some("aarch64") => &[aarch64],
         Some("conformance") => &[conformance],
         Some("serial") => &[serial],
+        Some("krun") => &[krun],
         Some(part) => {
             return Err(Error::UnknownPart {
                 part: part.to_owned(),
@@ -105,6 +109,41 @@ fn serial(project: &Project) -> Result<Tally, Error> {
     step("conformance over serial ports");
     tally.add(&conformance_on(project, Some(SERIAL))?);
     Ok(tally)
+}
+
+/// The tests of the whole once more on libkrun, where it runs guests.
+fn krun(project: &Project) -> Result<Tally, Error> {
+    step("end-to-end tests on krun");
+    let mut doctor = with_kiln(Command::new(project.kiln()), project);
+    let report = doctor.args(["doctor", "--json"]).stderr(Stdio::inherit());
+    // It fails for reasons of its own; what it says counts.
+    let said = report.output().map(|output| output.stdout);
+    if let Some(reason) = backend_fails(&said.unwrap_or_default(), KRUN) {
+        note(&format!("skipped: {KRUN}: {reason}"));
+        return Ok(Tally {
+            skipped: 1,
+            ..Tally::default()
+        });
+    }
+    let mut tally = end_to_end_on(project, Some(KRUN))?;
+    step("conformance on krun");
+    tally.add(&conformance_on(project, Some(KRUN))?);
+    Ok(tally)
+}
+
+/// Why a back-end does not work, by the report of `kiln doctor --json`; `None` when it does.
+fn backend_fails(report: &[u8], backend: &str) -> Option<String> {
+    let report: serde_json::Value = serde_json::from_slice(report).unwrap_or_default();
+    let findings = report["findings"].as_array();
+    let found = findings.into_iter().flatten().find(|finding| {
+        let name = finding["name"].as_str();
+        name.and_then(|name| name.strip_prefix("back-end ")) == Some(backend)
+    });
+    match found {
+        Some(finding) if finding["state"] == "ok" => None,
+        Some(finding) => Some(finding["detail"].as_str().unwrap_or_default().to_owned()),
+        None => Some("kiln doctor does not know it here".to_owned()),
+    }
 }
 
 /// The end-to-end tests, with this back-end or the best one.
@@ -210,4 +249,29 @@ fn follow(
         }
     }
     Ok(child.wait().map_err(start)?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_end_fails_unless_doctor_says_that_it_works() {
+        let report = |state: &str| {
+            format!(
+                r#"{{"findings":[{{"name":"disk","state":"ok","detail":"x"}},
+                {{"name":"back-end krun","state":"{state}","detail":"no KVM"}}]}}"#
+            )
+        };
+        let reason = |report: &str| backend_fails(report.as_bytes(), "krun");
+        assert_eq!(reason(&report("ok")), None);
+        assert_eq!(reason(&report("warning")).as_deref(), Some("no KVM"));
+        for unknown in [
+            "",
+            "{}",
+            r#"{"findings":[{"name":"back-end krunx","state":"ok"}]}"#,
+        ] {
+            assert!(reason(unknown).is_some(), "{unknown}");
+        }
+    }
 }

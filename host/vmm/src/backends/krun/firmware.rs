@@ -9,6 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::kernel::Bundle;
 
+// `msb_krun` asks for the framework only when it is built on a Mac; asking twice does no harm.
+#[cfg(target_os = "macos")]
+#[link(name = "Hypervisor", kind = "framework")]
+// SAFETY: nothing is declared.
+unsafe extern "C" {}
+
 /// The one kernel of this process, which is a helper with one VM. Never taken out: the guest's memory is in it.
 static PROVIDED: Mutex<Option<Bundle>> = Mutex::new(None);
 

@@ -237,3 +237,15 @@ fn aarch64_image_is_taken_as_it_is() {
     }
     assert!(load(&image[..63]).is_err());
 }
+
+#[test]
+fn aarch64_kernel_of_the_vm_image_loads() {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-image/out/aarch64");
+    let kernel = image.join("vmlinux");
+    if !kernel.is_file() {
+        return println!("skipped: there is no {}", kernel.display());
+    }
+    let mut bundle = load_aarch64(&kernel).unwrap();
+    let file = std::fs::read(&kernel).unwrap();
+    assert!(bytes(&mut bundle, AARCH64_START, file.len()) == file);
+}
