@@ -13,8 +13,8 @@ use kiln_protocol::{
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Resource, Rlimit};
-use rustix::time::{ClockId, Timespec};
 
+use crate::clock;
 use crate::connection::{Connection, Sender, console};
 use crate::dialler::Dialler;
 use crate::serve::Agent;
@@ -89,13 +89,7 @@ fn apply(welcome: &Welcome) {
         return;
     }
     if let Some(time) = welcome.time_ns {
-        let time = Timespec {
-            tv_sec: i64::try_from(time / 1_000_000_000).unwrap_or(0),
-            tv_nsec: i64::try_from(time % 1_000_000_000).unwrap_or(0) as _,
-        };
-        if let Err(error) = rustix::time::clock_settime(ClockId::Realtime, time) {
-            console(&format!("cannot set the clock: {error}"));
-        }
+        clock::tell(time);
     }
     if !welcome.entropy.0.is_empty() {
         // Mixes the bytes in without crediting them, which is what a restored snapshot needs.

@@ -10,6 +10,7 @@
 
 mod boot;
 mod cgroup;
+mod clock;
 mod connection;
 mod dialler;
 mod diff;

@@ -172,6 +172,7 @@ impl Agent {
                     active.signal(signal);
                 }
             }
+            Request::Time { time_ns } => crate::clock::tell(time_ns),
             Request::Shutdown => return false,
         }
         true

@@ -37,7 +37,7 @@ pub use run::{
 };
 
 /// Version of everything that follows the Hello. Raised by any change that the other side would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The context id of the host, which the guest dials.
 pub const HOST_CID: u32 = 2;

@@ -29,6 +29,11 @@ pub enum Request {
         /// Its Linux number.
         signal: i32,
     },
+    /// What time it is, for a guest whose clock may have stood still. Nothing answers; a clock that is about right is left alone.
+    Time {
+        /// Nanoseconds since 1970.
+        time_ns: u64,
+    },
     /// Stop the VM.
     Shutdown,
 }

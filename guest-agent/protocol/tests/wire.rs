@@ -123,6 +123,7 @@ fn describe() -> String {
             run: RUN,
             signal: 15,
         },
+        Request::Time { time_ns: 9 },
         Request::Shutdown,
     ] {
         json(&mut text, "request", &request);
@@ -180,7 +181,7 @@ fn describe() -> String {
 
 #[test]
 fn wire_format_is_that_of_its_version() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire-v1.txt");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire-v2.txt");
     let now = describe();
     if std::env::var_os("KILN_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &now).expect("write");

@@ -235,6 +235,17 @@ impl AgentClient {
         self.request(&Request::Discard { run })
     }
 
+    /// Tells the guest what time it is.
+    ///
+    /// # Errors
+    /// The agent is gone, or this machine's clock is before 1970.
+    pub fn tell_time(&self) -> Result<(), Error> {
+        let time_ns = now().ok_or(Error::Protocol {
+            rule: "time starts in 1970",
+        })?;
+        self.request(&Request::Time { time_ns })
+    }
+
     /// Asks the VM to stop.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 mod build;
 mod cancellable;
 mod check;
+mod clock;
 mod command;
 mod copy;
 mod error;

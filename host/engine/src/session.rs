@@ -14,6 +14,7 @@ use kiln_store::{LayerRecord, Store};
 use kiln_vmm::{Architecture, GuestStream, Vm, VmConfig, VmImage};
 
 use crate::cancellable::{Cancellable, accept, stop_when_cancelled};
+use crate::clock;
 use crate::error::Cause;
 use crate::event::OutputStream;
 use crate::request::{Cancel, VmSettings};
@@ -187,7 +188,11 @@ impl<'a> Session<'a> {
         let guest = self.guest()?;
         let (agent, control) = (&guest.agent, &guest.control);
         let (done, finished) = std::sync::mpsc::channel::<()>();
+        let (clock_done, clock_finished) = std::sync::mpsc::channel::<()>();
+        // The host may have slept since the last run. An agent that is gone is noticed below.
+        let _ = agent.tell_time();
         let outcome = std::thread::scope(|scope| {
+            scope.spawn(move || clock::keep(agent, &clock_finished));
             scope.spawn(move || stop_when_cancelled(agent, control, spec.run, cancel, &finished));
             let outcome = agent.run(spec, &mut |stream, bytes| {
                 let stream = match stream {
@@ -196,7 +201,7 @@ impl<'a> Session<'a> {
                 };
                 on_output(stream, bytes);
             });
-            drop(done);
+            drop((done, clock_done));
             outcome
         });
         if cancel.is_cancelled() {
