@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use kiln_e2e::{
-    Node, TestEnvironment, compare_trees, read_tree, skip_unless, skip_without_arm_guest,
-    umoci_tree,
+    Node, TestEnvironment, compare_trees, project_dir, read_tree, skip_unless,
+    skip_without_arm_guest, umoci_tree,
 };
 
 /// A world with the base for `linux/arm64`; `None` where there is no ARM guest.
@@ -19,6 +19,24 @@ fn arm_environment() -> Option<TestEnvironment> {
     }
     env.import_foreign_busybox("arm64", "linux/arm64", "busybox");
     Some(env)
+}
+
+const CROSS_COMPILER: &str = "aarch64-linux-gnu-gcc";
+
+/// Compiles one of the fixtures into the context, as a static program.
+fn compile(env: &TestEnvironment, compiler: &str, name: &str) {
+    let program = env.write(&format!("context/{name}"), "");
+    let compiled = Command::new(compiler)
+        .args(["-static", "-O1", "-o"])
+        .arg(&program)
+        .arg(project_dir().join(format!("tests/e2e/fixtures/{name}.c")))
+        .output()
+        .unwrap();
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
 }
 
 /// The output of a build for `linux/arm64` that must succeed.
@@ -98,16 +116,19 @@ const CHANGES: &str = "FROM busybox AS tools\n\
      RUN rm -rf /data/old && mkdir /data/old && echo fresh > /data/old/only && rm /data/c && mv /data/kept /data/moved\n\
      RUN mkfifo pipe && truncate -s 3M sparse && printf x >> sparse && mknod null c 1 3 \\\n\
          && touch \"$(printf 'odd \\377 name')\" && chown 3000000:3000000 sparse && chmod 1777 .\n\
-     RUN echo 12345 > counted && ln counted linked && setfattr -n user.note -v kept counted && rm /etc/group \\\n\
+     RUN --mount=type=bind,target=/context echo 12345 > counted && ln counted linked \\\n\
+     && /context/capability counted && rm /etc/group \\\n\
          && for i in 1 2 3 4 5 6 7 8; do head -c 100000 /dev/zero | tr '\\0' $i > file-$i; done\n\
      USER www-data\n\
      RUN id > /tmp/id.txt && umask > /tmp/umask.txt && echo \"$HOME\" > /tmp/home.txt\n";
 
-/// The tree of an image of [`CHANGES`], unpacked by another tool, and its attribute as another tool tells it.
+/// The tree of an image of [`CHANGES`], unpacked by another tool, once it is sure that its capability was kept.
 fn tree_of_changes(
     env: &TestEnvironment,
     platform: &str,
+    compiler: &str,
 ) -> std::collections::BTreeMap<std::path::PathBuf, Node> {
+    compile(env, compiler, "capability");
     env.write("context/files/plain.txt", "plain\n");
     env.write("context/files/deep/er.txt", "deeper\n");
     let _ = env
@@ -121,28 +142,28 @@ fn tree_of_changes(
     let work = env.dir().join("unpacked");
     std::fs::create_dir_all(&work).unwrap();
     let root = umoci_tree(&archive, &work);
-    let attribute = Command::new("getfattr")
-        .args(["--only-values", "-n", "user.note"])
+    let capability = Command::new("getfattr")
+        .args(["--only-values", "-n", "security.capability"])
         .arg(root.join("srv/app/counted"))
         .output()
         .unwrap();
-    assert_eq!(attribute.stdout, b"kept");
+    assert_eq!(capability.stdout[..6], [1, 0, 0, 2, 0, 4]);
     env.assert_store_whole();
     read_tree(&root)
 }
 
 #[test]
 fn arm_guest_makes_the_same_changes_as_one_of_this_machine() {
-    if skip_unless(&["skopeo", "umoci", "getfattr"]) {
+    if skip_unless(&["skopeo", "umoci", "getfattr", "gcc", CROSS_COMPILER]) {
         return;
     }
     let Some(env) = arm_environment() else {
         return;
     };
-    let foreign = tree_of_changes(&env, "linux/arm64");
+    let foreign = tree_of_changes(&env, "linux/arm64", CROSS_COMPILER);
     let own = TestEnvironment::new();
     own.import_busybox();
-    let own = tree_of_changes(&own, &format!("linux/{}", own_architecture()));
+    let own = tree_of_changes(&own, &format!("linux/{}", own_architecture()), "gcc");
     let differences = compare_trees(&foreign, &own, |path| path == Path::new("bin/busybox"));
     assert!(differences.is_empty(), "{differences:#?}");
     for gone in ["data/old/deep", "data/c", "data/kept", "etc/group"] {
@@ -190,6 +211,31 @@ fn arm_guest_confines_a_run_as_docker_does() {
     }
 }
 
+/// What the filter must answer to the calls of `syscalls.c`: EPERM, ENOSYS, or what the kernel itself says.
+const ANSWERS: &str = "keyctl=1 add_key=1 request_key=1 kcmp=1 io_uring_setup=1 io_uring_register=1 \
+     open_by_handle_at=1 mount_setattr=1 setns=1 pidfd_getfd=1 clone-user=1 socket-vsock=1 personality-odd=1 \
+     clone3=38 far-number=38 pidfd_open=22 statx=22 getrandom=22 openat2=7 socket-unix=0 personality-ask=0 ";
+
+#[test]
+fn arm_guest_filters_system_calls_by_the_numbers_that_its_programs_use() {
+    if skip_unless(&[CROSS_COMPILER]) {
+        return;
+    }
+    let Some(env) = arm_environment() else {
+        return;
+    };
+    compile(&env, CROSS_COMPILER, "syscalls");
+    let dockerfile = "FROM busybox\nRUN --mount=type=bind,target=/c /c/syscalls | tr '\\n' ' '\n";
+    let output = arm_build(&env, dockerfile, &[]);
+    assert!(output.contains(ANSWERS), "{output}");
+    let free = arm_build(
+        &env,
+        &dockerfile.replace("RUN ", "RUN --security=insecure "),
+        &[],
+    );
+    assert!(free.contains("kcmp=3 "), "{free}");
+}
+
 #[test]
 fn arm_guest_failure_shows_its_line_its_output_and_its_code() {
     let Some(env) = arm_environment() else {
@@ -205,8 +251,8 @@ fn arm_guest_failure_shows_its_line_its_output_and_its_code() {
             ["could not start", "no/such/program", "Dockerfile:2"],
         ),
         (
-            "FROM busybox\nRUN kill -SEGV $$\n",
-            ["killed by signal 11", "kill -SEGV", "Dockerfile:2"],
+            "FROM busybox\nRUN sh -c 'kill -SEGV $$'; exit $?\n",
+            ["exit code: 139", "kill -SEGV", "Dockerfile:2"],
         ),
     ] {
         let failed = env
