@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use kiln_oci::Platform;
 use kiln_platform::signature;
 use kiln_platform::virtualization::{self, Virtualization};
+use kiln_vmm::image::ImageError;
 use kiln_vmm::probe::BackendStatus;
 use kiln_vmm::{Architecture, BackendReport, VmImage};
 
@@ -13,15 +15,18 @@ use crate::invocation::Invocation;
 /// What macOS wants to see in a program that starts VMs.
 const HYPERVISOR: &str = "com.apple.security.hypervisor";
 
+/// The VM image for guests of an architecture, once it is sure that it can be used.
+fn verified_image(invocation: &Invocation, guest: Architecture) -> Result<VmImage, ImageError> {
+    let image = VmImage::find(guest, &invocation.vm_image_dirs())?;
+    image.check_protocol(kiln_protocol::VERSION)?;
+    image.verify()?;
+    Ok(image)
+}
+
 /// The image that VMs start from.
 pub fn vm_image(invocation: &Invocation) -> Finding {
     const NAME: &str = "VM image";
-    let found = VmImage::find(Architecture::HOST, &invocation.vm_image_dirs()).and_then(|image| {
-        image.check_protocol(kiln_protocol::VERSION)?;
-        image.verify()?;
-        Ok(image)
-    });
-    match found {
+    match verified_image(invocation, Architecture::HOST) {
         Ok(image) => Finding::new(
             NAME,
             State::Ok,
@@ -84,6 +89,52 @@ fn backend(report: &BackendReport, dispensable: bool) -> Finding {
                 ..Finding::new(&name, state, reason)
             }
         }
+    }
+}
+
+/// Whether RUNs for other architectures can be emulated. Nothing is said of one whose VM image was not installed.
+pub fn emulated(invocation: &Invocation) -> Vec<Finding> {
+    let foreign = Architecture::ALL
+        .into_iter()
+        .filter(|guest| guest.is_foreign());
+    foreign
+        .filter_map(|guest| match verified_image(invocation, guest) {
+            Err(ImageError::NotFound { .. }) => None,
+            found => Some(emulation(invocation, guest, found)),
+        })
+        .collect()
+}
+
+fn emulation(
+    invocation: &Invocation,
+    guest: Architecture,
+    image: Result<VmImage, ImageError>,
+) -> Finding {
+    let name = Platform::linux(guest.name()).to_string();
+    let image = match image {
+        Ok(image) => image.dir.display().to_string(),
+        Err(error) => {
+            let finding = Finding::new(&name, State::Warning, error.to_string());
+            return finding.hint(crate::hints::of_vm_image(&error));
+        }
+    };
+    let reports = kiln_vmm::probe_for(guest, &invocation.environment.program_dirs, None);
+    let usable = |report: &&BackendReport| report.works() && !report.on_request_only;
+    if let Some(report) = reports.iter().find(usable) {
+        let detail = format!("{image} (verified), emulated with {}", report.kind.name());
+        return Finding::new(&name, State::Ok, detail);
+    }
+    let broken = reports
+        .iter()
+        .rev()
+        .find_map(|report| match &report.status {
+            BackendStatus::Broken { reason, hint } => Some((reason.as_str(), hint.clone())),
+            BackendStatus::Works { .. } => None,
+        });
+    let (reason, hint) = broken.unwrap_or(("nothing emulates it here", None));
+    Finding {
+        hint,
+        ..Finding::new(&name, State::Warning, reason)
     }
 }
 

@@ -36,6 +36,7 @@ pub fn run(arguments: &Arguments, invocation: &Invocation) -> Result<(), Failure
     findings.extend(machine::processor(works));
     findings.extend(machine::entitlement(invocation));
     findings.extend(backends);
+    findings.extend(machine::emulated(invocation));
     findings.extend(user_settings(invocation));
     findings.extend(network::proxy(&invocation.environment.http));
     let registries = arguments.registries.iter();
