@@ -124,9 +124,7 @@ impl Invocation {
 
 /// Symbolic links in the program's path followed, as far as they can be: packages link it into `bin`.
 fn resolved(program: &Path) -> PathBuf {
-    program
-        .canonicalize()
-        .unwrap_or_else(|_| program.to_owned())
+    kiln_platform::paths::resolve(program).unwrap_or_else(|_| program.to_owned())
 }
 
 /// Flags of commands that may start a VM.

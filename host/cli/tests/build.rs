@@ -295,3 +295,34 @@ fn crlf_and_byte_order_marks_give_the_same_image_from_the_cache() {
     assert_eq!(id(), lf);
     assert!(told.contains("CACHED") && !told.contains("DONE"), "{told}");
 }
+
+#[test]
+fn paths_may_hold_blanks_commas_and_any_letter() {
+    let env = TestEnvironment::new();
+    let odd = "my ctx, the 2nd = für";
+    env.write(&format!("{odd}/a b.txt"), "x");
+    env.write(
+        "docker files/Docker file,1",
+        "FROM scratch\nCOPY [\"a b.txt\", \"/to here/\"]\nCOPY --from=lib / /lib/\n",
+    );
+    env.write("the lib/one two", "y");
+    env.write("to ken", "secret");
+    let mut command = env.command(&[
+        "build",
+        "-q",
+        "-f",
+        "docker files/Docker file,1",
+        "--build-context",
+        "lib=the lib",
+        "--secret",
+        "id=t,src=to ken",
+        "--iidfile",
+        "the id",
+        odd,
+    ]);
+    command.env("KILN_DATA_DIR", env.dir().join("da ta, ünd"));
+    let output = command.output().expect("kiln starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(env.dir().join("the id").is_file());
+}

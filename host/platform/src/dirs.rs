@@ -1,7 +1,8 @@
 //! Where programs keep their files, by each system's convention.
 //!
 //! The environment is looked up through a closure, so that only the caller decides who reads it.
-//! Nothing is created here. Relative paths in the environment are ignored, as the XDG rules demand.
+//! That is why this is not a library's work: `directories` reads the environment itself, which only the command line may,
+//! and tests could not have homes of their own. Nothing is created here. Relative paths in the environment are ignored, as the XDG rules demand.
 //!
 //! Kind    | Linux and others                  | macOS                           | Windows
 //! --------|-----------------------------------|---------------------------------|---------------------

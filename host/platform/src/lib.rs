@@ -16,6 +16,7 @@ pub mod hypervisor_platform;
 #[cfg(windows)]
 mod job;
 pub mod local_socket;
+pub mod paths;
 pub mod private_dir;
 pub mod process;
 pub mod proxy;

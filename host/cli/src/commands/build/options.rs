@@ -103,7 +103,9 @@ fn named_context(text: &str, current_dir: &Path) -> Result<(String, NamedContext
             "--build-context `{text}` is not NAME=FOLDER"
         )));
     };
-    let context = match value.split_once("://") {
+    // One letter is a drive of Windows, however its path is written.
+    let scheme = value.split_once("://").filter(|(kind, _)| kind.len() > 1);
+    let context = match scheme {
         Some(("docker-image", image)) => NamedContext::Image(image.to_owned()),
         Some((kind, _)) => {
             return Err(Failure::usage(format!(
