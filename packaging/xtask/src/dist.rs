@@ -3,7 +3,7 @@
 //! ```text
 //! kiln-<version>-<target>/
 //!   bin/kiln
-//!   share/kiln/vm-image/<arch>/…       found by `bin/kiln` from where it is
+//!   share/kiln/vm/<arch>/…             found by `bin/kiln` from where it is
 //!   share/completions/…                as far as `kiln` writes them
 //!   LICENSE README.md CHANGELOG.md
 //! ```
@@ -48,10 +48,7 @@ pub fn run(project: &Project) -> Result<(), Error> {
     }
     copy(&project.kiln(), &root.join("bin"))?;
     for file in vm_image::FILES {
-        copy(
-            &image.join(file),
-            &root.join("share/kiln/vm-image").join(arch),
-        )?;
+        copy(&image.join(file), &root.join("share/kiln/vm").join(arch))?;
     }
     for document in DOCUMENTS {
         copy(&project.root.join(document), &root)?;
