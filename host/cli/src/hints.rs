@@ -73,6 +73,12 @@ fn of_platform(found: &Platform, wanted: &Platform) -> String {
 fn of_vm(error: &VmError) -> Option<String> {
     match error {
         VmError::Image(error) => Some(of_vm_image(error)),
+        // Back-ends that cannot emulate are not even tried.
+        VmError::NoBackend { guest, reports } if guest.is_foreign() && reports.is_empty() => {
+            Some(format!(
+                "the back-end that --vmm or KILN_VMM names does not emulate {guest}: qemu-tcg does"
+            ))
+        }
         VmError::NoBackend { reports, .. } => Some(of_backends(reports)),
         VmError::Exited { .. } | VmError::Timeout { .. } => {
             Some("`kiln doctor` shows which back-ends work here; --vmm chooses another".to_owned())
@@ -145,4 +151,19 @@ pub fn of_holders(holders: &[Holder]) -> String {
         .map(|holder| format!("`{}` (pid {})", holder.purpose, holder.pid))
         .collect();
     format!("held by {}", holders.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_vmm::Architecture;
+
+    #[test]
+    fn back_end_that_cannot_emulate_is_told_to_give_way_to_one_that_can() {
+        for guest in Architecture::ALL {
+            let reports = Vec::new();
+            let hint = of_vm(&VmError::NoBackend { guest, reports }).expect("a hint");
+            assert_eq!(hint.contains("qemu-tcg"), guest.is_foreign(), "{hint}");
+        }
+    }
 }
