@@ -61,10 +61,7 @@ fn kiln(project: &Project, args: &[&str]) -> Result<(), Error> {
         .collect();
     println!("$ kiln {}", shown.join(" "));
     let mut command = Command::new(project.kiln());
-    command.args(args).env(
-        "KILN_VM_IMAGE",
-        project.vm_image_out(std::env::consts::ARCH),
-    );
+    command.args(args).envs(environment(project));
     run_command(
         &format!("kiln {}", args[0]),
         command.current_dir(&project.root),
