@@ -77,6 +77,7 @@ mod tests {
         let failure = read(&environment(dir.path(), false)).expect_err("unknown key");
         let told = failure.render(&Terminal::PLAIN);
         let told = told.replace(&dir.path().display().to_string(), "DIR");
+        let told = told.replace('\\', "/");
         insta::assert_snapshot!(told, @r#"
         error: your settings cannot be used
           cause: `vm.memroy` is not known

@@ -249,6 +249,11 @@ fn names_that_differ_by_case_alone_are_refused_where_case_does_not_count() {
     env.write("ctx/Dockerfile", "FROM scratch\nCOPY . /\n");
     env.write("ctx/src/Straße", "x");
     env.write("ctx/src/STRAßE", "y");
+    let there = std::fs::read_dir(env.dir().join("ctx/src")).expect("the folder is there");
+    if there.count() == 1 {
+        println!("skipped: this file system does not hold both names");
+        return;
+    }
     env.kiln(&["build", "ctx"]).stdout();
     env.write("ctx/kiln.toml", "[context]\ncase-insensitive = true\n");
     let told = env.kiln(&["build", "ctx"]).failure(1);

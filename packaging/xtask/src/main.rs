@@ -14,6 +14,7 @@
 mod apt;
 mod bench;
 mod check;
+mod cross;
 mod digest;
 mod dist;
 mod error;
@@ -36,7 +37,8 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   hello                     set everything up, build examples/hello into an image and run it
-  test [--only PART]        run every test (PART: unit, e2e, aarch64, conformance, serial, krun)
+  test [--only PART]        run every test (PART: unit, e2e, aarch64, conformance, serial, krun,
+                            wine)
   check [--only PART]       formatting, lints, licences, types on macOS and Windows
                             (PART: format, clippy, lint, licences, cross)
   setup [--tools]           install what building and testing need (apt); --tools also cargo-deny

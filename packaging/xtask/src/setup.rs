@@ -115,6 +115,15 @@ pub fn run(project: &Project, scope: Scope) -> Result<(), Error> {
     Ok(())
 }
 
+/// Installs packages that a task can do without; whether they are there now.
+pub fn try_packages(packages: &[&str]) -> Result<bool, Error> {
+    if !installed("apt-get") || !installed("dpkg-query") {
+        return Ok(false);
+    }
+    let missing = missing_packages(packages)?;
+    Ok(missing.is_empty() || install(&missing).is_ok())
+}
+
 /// The kernel source that the user names.
 pub fn kernel_source_override() -> Option<PathBuf> {
     std::env::var_os(KERNEL_SOURCE_VARIABLE).map(PathBuf::from)

@@ -14,7 +14,9 @@ use crate::setup::{self, Scope};
 use crate::tally::{Harness, Shown, Tally};
 use crate::{foreign, vm_image};
 
-const PARTS: &str = "unit, e2e, aarch64, conformance, serial, krun";
+mod windows;
+
+const PARTS: &str = "unit, e2e, aarch64, conformance, serial, krun, wine";
 
 /// The back-end whose guest is reached as on every system.
 const SERIAL: &str = "qemu-serial";
@@ -28,13 +30,22 @@ const KRUN: &str = "krun";
 /// Runs one part, or all of them.
 pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
     let parts: &[Part] = match only {
-        None => &[unit, end_to_end, aarch64, conformance, serial, krun],
+        None => &[
+            unit,
+            end_to_end,
+            aarch64,
+            conformance,
+            serial,
+            krun,
+            windows::test,
+        ],
         Some("unit") => &[unit],
         Some("e2e") => &[end_to_end],
         Some("aarch64") => &[aarch64],
         Some("conformance") => &[conformance],
         Some("serial") => &[serial],
         Some("krun") => &[krun],
+        Some("wine") => &[windows::test],
         Some(part) => {
             return Err(Error::UnknownPart {
                 part: part.to_owned(),
@@ -151,7 +162,7 @@ fn end_to_end_on(project: &Project, backend: Option<&str>) -> Result<Tally, Erro
     let mut command = cargo();
     command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
     command.args(["--lib", "--bins", "--tests", "--", "--show-output"]);
-    command.args(["--skip", FOREIGN_TESTS]);
+    command.args(["--skip", FOREIGN_TESTS, "--skip", windows::TESTS]);
     let mut command = with_kiln(command, project);
     command.envs(backend.map(|name| ("KILN_VMM", name)));
     harness(command, "end-to-end tests", true)
