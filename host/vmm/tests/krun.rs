@@ -12,16 +12,16 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("vm-helper") {
         return kiln_vmm::helper::main();
     }
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[cfg(all(target_os = "linux", not(target_env = "musl"), target_arch = "x86_64"))]
     return guests::run();
-    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    #[cfg(not(all(target_os = "linux", not(target_env = "musl"), target_arch = "x86_64")))]
     {
         println!("skipped: the guests are written for x86_64 under Linux");
         ExitCode::SUCCESS
     }
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", not(target_env = "musl"), target_arch = "x86_64"))]
 mod guests {
     use std::ffi::OsString;
     use std::fs::File;

@@ -38,7 +38,7 @@ usage: cargo xtask <task>
 
   hello                     set everything up, build examples/hello into an image and run it
   test [--only PART]        run every test (PART: unit, e2e, aarch64, conformance, serial, krun,
-                            wine)
+                            wine, dist)
   check [--only PART]       formatting, lints, licences, types on macOS and Windows
                             (PART: format, clippy, lint, licences, cross)
   setup [--tools]           install what building and testing need (apt); --tools also cargo-deny
@@ -46,7 +46,8 @@ usage: cargo xtask <task>
   vm-image [--arch ARCH]    build the guest's kernel, initramfs and scratch disk into vm-image/out
   bench                     measure, beside other builders; writes target/bench
   fuzz TARGET [SECONDS]     feed a parser of tests/fuzz/targets with what may break it
-  dist                      release archive with checksums into target/dist
+  dist [--target T]...      release archives and packages of every target, or of some, into target/dist
+                            (--without-vm-image; --quick compiles quickly, into target/dist-quick)
 ";
 
 fn main() -> ExitCode {
@@ -88,7 +89,7 @@ fn run(args: &[String]) -> Result<(), Error> {
         ["bench", rest @ ..] => bench::run(&project, rest),
         ["fuzz", target] => fuzz::run(&project, target, None),
         ["fuzz", target, seconds] => fuzz::run(&project, target, Some(seconds)),
-        ["dist"] => dist::run(&project),
+        ["dist", rest @ ..] => dist::run(&project, &dist::Options::parse(rest)?),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

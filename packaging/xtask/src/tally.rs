@@ -12,6 +12,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// A part that could not be run here.
+    pub const SKIPPED: Self = Self {
+        passed: 0,
+        failed: 0,
+        skipped: 1,
+    };
+
     /// Adds another part's counts.
     pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;

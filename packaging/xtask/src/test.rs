@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::cross::Zig;
 use crate::error::Error;
 use crate::process::{cargo, note, run as run_command, step};
 use crate::project::Project;
@@ -14,9 +15,10 @@ use crate::setup::{self, Scope};
 use crate::tally::{Harness, Shown, Tally};
 use crate::{foreign, vm_image};
 
+mod macos;
 mod windows;
 
-const PARTS: &str = "unit, e2e, aarch64, conformance, serial, krun, wine";
+const PARTS: &str = "unit, e2e, aarch64, conformance, serial, krun, wine, dist";
 
 /// The back-end whose guest is reached as on every system.
 const SERIAL: &str = "qemu-serial";
@@ -38,6 +40,7 @@ pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
             serial,
             krun,
             windows::test,
+            macos::test,
         ],
         Some("unit") => &[unit],
         Some("e2e") => &[end_to_end],
@@ -45,6 +48,7 @@ pub fn run(project: &Project, only: Option<&str>) -> Result<(), Error> {
         Some("conformance") => &[conformance],
         Some("serial") => &[serial],
         Some("krun") => &[krun],
+        Some("dist") => &[macos::test],
         Some("wine") => &[windows::test],
         Some(part) => {
             return Err(Error::UnknownPart {
@@ -131,10 +135,7 @@ fn krun(project: &Project) -> Result<Tally, Error> {
     let said = report.output().map(|output| output.stdout);
     if let Some(reason) = backend_fails(&said.unwrap_or_default(), KRUN) {
         note(&format!("skipped: {KRUN}: {reason}"));
-        return Ok(Tally {
-            skipped: 1,
-            ..Tally::default()
-        });
+        return Ok(Tally::SKIPPED);
     }
     let mut tally = end_to_end_on(project, Some(KRUN))?;
     step("conformance on krun");
@@ -176,10 +177,7 @@ fn aarch64(project: &Project) -> Result<Tally, Error> {
         return Ok(Tally::default());
     }
     if !foreign::prepare(project)? {
-        return Ok(Tally {
-            skipped: 1,
-            ..Tally::default()
-        });
+        return Ok(Tally::SKIPPED);
     }
     let mut command = cargo();
     command.args(["test", "--locked", "-p", "kiln-e2e", "--no-fail-fast"]);
@@ -200,10 +198,7 @@ fn conformance_on(project: &Project, backend: Option<&str>) -> Result<Tally, Err
             "skipped: the corpus is not in {} (or KILN_CONFORMANCE_DIR)",
             corpus.display()
         ));
-        return Ok(Tally {
-            skipped: 1,
-            ..Tally::default()
-        });
+        return Ok(Tally::SKIPPED);
     }
     let mut command = cargo();
     command
@@ -221,6 +216,13 @@ fn conformance_on(project: &Project, backend: Option<&str>) -> Result<Tally, Err
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+/// zig, or a line that says why its tests are skipped.
+fn zig_or_why(project: &Project) -> Option<Zig> {
+    Zig::get(project)
+        .inspect_err(|error| note(&format!("skipped: zig cannot be installed here: {error}")))
+        .ok()
 }
 
 /// Runs `cargo test` and counts.

@@ -8,6 +8,7 @@ mod hvf;
 #[cfg(any(
     all(
         target_os = "linux",
+        not(target_env = "musl"),
         any(target_arch = "x86_64", target_arch = "aarch64")
     ),
     all(target_os = "macos", target_arch = "aarch64")
@@ -113,6 +114,7 @@ fn all(guest: Architecture) -> Vec<Box<dyn VmBackend>> {
     backends.extend(qemu::all(guest).map(|backend| Box::new(backend) as Box<dyn VmBackend>));
     #[cfg(all(
         target_os = "linux",
+        not(target_env = "musl"),
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     backends.extend(krun::backend(guest));

@@ -7,6 +7,6 @@ pub mod target;
 mod wine;
 mod zig;
 
-pub use target::Target;
+pub use target::{System, Target};
 pub use wine::Wine;
 pub use zig::{Zig, variable};

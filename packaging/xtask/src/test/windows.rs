@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::process::{cargo, note, run, step};
 use crate::project::Project;
 use crate::tally::Tally;
-use crate::test::{harness, with_kiln};
+use crate::test::{harness, with_kiln, zig_or_why};
 
 /// What the names of the end-to-end tests begin with that only this part runs.
 pub const TESTS: &str = "wine_";
@@ -50,21 +50,11 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// Builds and runs everything of it.
 pub fn test(project: &Project) -> Result<Tally, Error> {
     step("Windows, under wine");
-    let zig = match Zig::get(project) {
-        Ok(zig) => zig,
-        Err(error) => {
-            note(&format!("skipped: zig cannot be installed here: {error}"));
-            return Ok(Tally {
-                skipped: 1,
-                ..Tally::default()
-            });
-        }
+    let Some(zig) = zig_or_why(project) else {
+        return Ok(Tally::SKIPPED);
     };
     let Some(wine) = Wine::get(project, &zig)? else {
-        return Ok(Tally {
-            skipped: 1,
-            ..Tally::default()
-        });
+        return Ok(Tally::SKIPPED);
     };
     let mut build = zig.cargo(project, &TARGET, "build")?;
     build.args(["--profile", "cross", "-p", "kiln"]);
